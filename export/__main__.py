@@ -1,0 +1,92 @@
+"""``python -m export``: make a verified bundle of a trained model."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow loads: it greets at length otherwise
+
+from runtime.errors import DataError, UsageError, run_command
+from train.data import load_mnist
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    return run_command(lambda: _export(_parser().parse_args(argv)))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m export",
+        description=(
+            "Convert a trained model to int8 and float32 TFLite and ONNX, compare every file with the float model "
+            "image by image through the runtime's own classifier, and write the bundle only if all agree."
+        ),
+        epilog="Exit code 1: a file does not agree; the old bundle is left as it was.",
+    )
+    parser.add_argument("--model", default="edge", help="name of the model and of its bundle (default: edge)")
+    parser.add_argument("--run", type=Path, metavar="DIR", help="what `python -m train` left (default: runs/MODEL)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="the bundle's folder (default: models/MODEL)")
+    parser.add_argument(
+        "--data", type=Path, metavar="DIR", help="folder with MNIST; else $MNIST_DIR, else Keras's cache or download"
+    )
+    parser.add_argument(
+        "--gate-count",
+        type=int,
+        default=50_000,
+        metavar="N",
+        help="images to compare on (default: 50000; fewer only in trials)",
+    )
+    return parser
+
+
+def _export(options: argparse.Namespace) -> int:
+    run = options.run or Path("runs") / options.model
+    out = options.out or Path("models") / options.model
+    trained = run / "model.keras"
+    if not trained.is_file():
+        raise UsageError(f"no {trained}; train first: python -m train --model {options.model} --out {run}")
+    if options.gate_count < 100:
+        raise UsageError(f"--gate-count is {options.gate_count}; expected 100 or more")
+    data = load_mnist(options.data)
+    print("loading TensorFlow", file=sys.stderr)
+    import keras
+
+    import train.networks  # noqa: F401  registers the layers that a saved model may hold
+    from export.write_bundle import export_bundle
+
+    try:
+        model = keras.models.load_model(trained)
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(f"{trained} is not a Keras model ({str(error).splitlines()[0]}); train again") from error
+    parities = export_bundle(model, data, out, _training(run), gate_count=options.gate_count)
+    manifest = json.loads((out / "manifest.json").read_text())
+    print(f"{'artifact':<16}{'bytes':>9}{'MNIST test':>12}{'95 % interval':>18}{'labels differ':>15}{'drop <':>10}")
+    for parity, artifact in zip(parities, manifest["artifacts"], strict=True):
+        test = artifact["metrics"]["mnist_test"]
+        low, high = test["interval95"]
+        print(
+            f"{parity.artifact:<16}{artifact['bytes']:>9,}{test['accuracy']:>12.2%}{f'{low:.2%} - {high:.2%}':>18}"
+            f"{parity.disagreement:>15.3%}{max(parity.drop_bound, 0):>10.3%}"
+        )
+    print(f"{out}: every artifact agrees with the float model on {parities[0].count:,} images")
+    return 0
+
+
+def _training(run: Path) -> dict[str, Any]:
+    """The training run's settings and its last epoch, for the provenance."""
+    path = run / "history.json"
+    try:
+        history = json.loads(path.read_text())
+        return {key: history[key] for key in ("settings", "augmentation")} | {"last_epoch": history["epochs"][-1]}
+    except (OSError, ValueError, KeyError, IndexError) as error:
+        raise DataError(f"{path} is missing or broken ({error}); train again") from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

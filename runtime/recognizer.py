@@ -1,0 +1,169 @@
+"""The whole pipeline for one frame: detect, classify, choose between alternatives, track, group. No I/O, no threads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+
+import numpy as np
+import numpy.typing as npt
+
+from runtime.backends import ArtifactClassifier
+from runtime.detect import Detection, DetectSettings, detect
+from runtime.errors import UsageError
+from runtime.numbers import group_numbers
+from runtime.track import Tracked, Tracker, TrackSettings
+from runtime.values import Box, Crop, Frame, Prediction, Reading, Result
+
+
+@dataclass(frozen=True, slots=True)
+class RecognizerSettings:
+    """How frames are read.
+
+    Attributes:
+        min_confidence: confidence from which a digit is read, 0–1; None is the artifact's own.
+        roi: part of each frame to look at; None is all of it.
+        track: follow digits over frames; off for unrelated images.
+        detect: what counts as ink.
+        tracking: how tracks live.
+    """
+
+    min_confidence: float | None = None
+    roi: Box | None = None
+    track: bool = True
+    detect: DetectSettings = field(default_factory=DetectSettings)
+    tracking: TrackSettings = field(default_factory=TrackSettings)
+
+
+class Recognizer:
+    """Reads the digits of frames, one at a time and in order."""
+
+    def __init__(self, classifier: ArtifactClassifier, settings: RecognizerSettings = RecognizerSettings()) -> None:
+        """Compose the pipeline.
+
+        Raises:
+            UsageError: a setting cannot work.
+        """
+        accept = settings.min_confidence
+        if accept is not None and not 0 <= accept <= 1:
+            raise UsageError(f"min confidence is {accept}; expected 0 to 1")
+        self._classifier, self._settings = classifier, settings
+        self._accept = classifier.artifact.accept if accept is None else accept
+        self._unsure = min(classifier.artifact.unsure, self._accept)
+        self._digits = [i for i, label in enumerate(classifier.labels) if label.isdigit()]
+        self._tracker = Tracker(settings.tracking) if settings.track else None
+
+    def __call__(self, frame: Frame) -> Result:
+        """Read one frame.
+
+        Raises:
+            UsageError: the region of interest lies outside the frame.
+        """
+        started = perf_counter()
+        detection, offset = self._detect(frame)
+        detected = perf_counter()
+        crops = detection.crops
+        pixels = np.stack([crop.pixels for crop in crops]) if crops else np.empty((0, 28, 28), np.uint8)
+        probabilities = self._classifier.probabilities(pixels)
+        classified = perf_counter()
+        kept = _best_covers(crops, probabilities[:, self._digits].max(axis=1) if len(crops) else np.empty(0))
+        boxes = [_shift(crops[i].box, offset) for i in kept]
+        tracked = self._follow(boxes, [probabilities[i] for i in kept])
+        readings: list[Reading] = []
+        unsure: list[Reading] = []
+        for box, i, seen in zip(boxes, kept, tracked, strict=True):
+            best = self._digits[int(seen.probabilities[self._digits].argmax())]
+            confidence = float(seen.probabilities[best])
+            if confidence < self._unsure:
+                continue
+            reading = Reading(
+                box, self._classifier.labels[best], confidence, Prediction(probabilities[i]), seen.track, seen.age
+            )
+            (readings if confidence >= self._accept else unsure).append(reading)
+        numbers = group_numbers(readings)
+        milliseconds = {
+            "detect": (detected - started) * 1e3,
+            "classify": (classified - detected) * 1e3,
+            "total": (perf_counter() - started) * 1e3,
+        }
+        return Result(
+            tuple(reading for number in numbers for reading in number.readings),
+            tuple(reading for number in group_numbers(unsure) for reading in number.readings),
+            numbers,
+            milliseconds,
+            "" if readings else _why_nothing(detection, bool(unsure)),
+        )
+
+    def _detect(self, frame: Frame) -> tuple[Detection, tuple[int, int]]:
+        roi = self._settings.roi
+        if roi is None:
+            return detect(frame.luma, self._settings.detect), (0, 0)
+        height, width = frame.luma.shape
+        inside = roi.intersection_area(Box(0, 0, width, height))
+        if inside < roi.area or roi.area == 0:
+            raise UsageError(f"the region of interest {roi.as_list()} is not inside the frame of {width}x{height}")
+        return detect(frame.luma[roi.y : roi.bottom, roi.x : roi.right], self._settings.detect), (roi.x, roi.y)
+
+    def _follow(self, boxes: list[Box], probabilities: list[npt.NDArray[np.float32]]) -> list[Tracked]:
+        if self._tracker is None:
+            return [Tracked(0, 0, row) for row in probabilities]
+        return self._tracker.update(list(zip(boxes, probabilities, strict=True)))
+
+
+def _best_covers(crops: Sequence[Crop], scores: npt.NDArray[np.floating]) -> list[int]:
+    """Of each group of alternatives, the ones that explain its ink best.
+
+    A cover's score is the mean over its pieces of ink of how sure a digit the crop is that holds the piece; pieces that
+    no crop of the cover holds count as none.
+
+    Args:
+        crops: candidates; the alternatives of a group share its number.
+        scores: float (n,), probability of each crop's likeliest digit.
+
+    Returns:
+        Indices of the kept crops, ascending.
+    """
+    groups: dict[int, list[int]] = {}
+    for i, crop in enumerate(crops):
+        groups.setdefault(crop.group, []).append(i)
+    kept: list[int] = []
+    for members in groups.values():
+        kept += members if len(members) == 1 else _best_cover(members, crops, scores)
+    return sorted(kept)
+
+
+def _best_cover(members: list[int], crops: Sequence[Crop], scores: npt.NDArray[np.floating]) -> list[int]:
+    # Alternatives are at most some twenty and exclude each other by the parts they share: try all that are compatible.
+    best: tuple[float, list[int]] = (-1.0, [])
+
+    def extend(start: int, used: frozenset[int], chosen: list[int], score: float) -> None:
+        nonlocal best
+        if score > best[0]:
+            best = (score, chosen)
+        for position in range(start, len(members)):
+            i = members[position]
+            if not crops[i].parts & used:
+                extend(
+                    position + 1, used | crops[i].parts, [*chosen, i], score + len(crops[i].parts) * float(scores[i])
+                )
+
+    extend(0, frozenset(), [], 0.0)
+    return best[1]
+
+
+def _why_nothing(detection: Detection, unsure: bool) -> str:
+    """Why no digit was read, in a few words that say what to do."""
+    if detection.brightness < 30 and not detection.crops:
+        return "too dark: add light"
+    if unsure:
+        return "unsure: write larger or move closer"
+    if detection.crops:
+        return "ink, but no digit in it"
+    if detection.small >= 3:
+        return "ink too small: move closer"
+    return "no ink in view"
+
+
+def _shift(box: Box, offset: tuple[int, int]) -> Box:
+    return Box(box.x + offset[0], box.y + offset[1], box.width, box.height)

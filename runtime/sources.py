@@ -1,0 +1,337 @@
+"""Where frames come from: cameras, videos, pictures, streams and the built-in demo, behind one protocol.
+
+Files never drop a frame; live sources keep the latest and count what they drop. A source that was named is never
+replaced by another: only ``auto`` may fall back to the demo, and says so.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, Self
+
+import cv2
+
+from runtime.errors import SourceError, UsageError
+from runtime.live import (
+    STREAM_TIMEOUT_SECONDS,
+    Capture,
+    LiveSource,
+    PicameraCapture,
+    camera_names,
+    open_camera,
+    open_stream,
+)
+from runtime.pictures import (
+    PICTURE_SUFFIXES,
+    UPRIGHT,
+    Flip,
+    Orientation,
+    picture_paths,
+    picture_size,
+    read_picture,
+    to_frame,
+)
+from runtime.values import Frame, Image
+
+if TYPE_CHECKING:
+    from runtime.strokes import DrawnDigit
+
+log = logging.getLogger(__name__)
+
+AUTO_SECONDS = 2.0
+"""How long ``auto`` waits for each camera's first picture."""
+
+_HEADER_BYTES = 65536
+_SHORTFALL = 0.9  # a video that ends before this share of its promised length was cut off
+
+
+class FrameSource(Protocol):
+    """A context manager that yields Frames.
+
+    Attributes:
+        name: what the user called it.
+        live: True where pictures come by themselves and are lost if not taken in time.
+        fps: pictures per second: the file's own, or the rate asked for.
+        dropped: pictures lost so far: not taken in time, or unreadable.
+    """
+
+    name: str
+    live: bool
+    fps: float
+    dropped: int
+
+    def __enter__(self) -> Self:
+        """Return itself: a source is open from its making on."""
+        ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let go of device, file and thread."""
+        ...
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield frames until the source ends; a live one ends only by an error.
+
+        Raises:
+            SourceError: the camera vanished, or the file breaks off.
+        """
+        ...
+
+
+def open_source(
+    text: str,
+    *,
+    size: tuple[int, int] = (640, 480),
+    fps: float = 30.0,
+    rotate: int = 0,
+    flip: Flip = "none",
+    allow_demo: bool = True,
+) -> FrameSource:
+    """Open a source by its name.
+
+    Args:
+        text: ``auto``; a camera's index (``0``) or device (``/dev/video0``); a video file, a picture or a folder of
+            pictures; an address (``http…``, ``rtsp…``); ``picamera``; ``demo``.
+        size: width, height asked of a camera; the demo's size. Files and streams keep their own.
+        fps: pictures per second asked of a camera; the rate at which a folder's pictures count as shown.
+        rotate: degrees clockwise: 0, 90, 180 or 270.
+        flip: ``none``, ``horizontal``, ``vertical`` or ``both``, after the rotation.
+        allow_demo: whether ``auto`` may become the demo where there is no camera.
+
+    Returns:
+        The source, open: use it in a ``with`` statement.
+
+    Raises:
+        SourceError: it cannot be opened, or delivers nothing.
+        UsageError: the demo was to be turned.
+    """
+    orientation = Orientation(rotate, flip)
+    if text == "auto":
+        return _open_auto(size, fps, orientation, allow_demo)
+    if text == "demo":
+        if orientation != UPRIGHT:
+            raise UsageError("the demo is drawn upright: leave out --rotate and --flip, or name another --source")
+        return DemoSource(size)
+    if text == "picamera":
+        return LiveSource(text, lambda: PicameraCapture(size, fps), fps=fps, orientation=orientation)
+    if text.isdecimal() or text.startswith("/dev/"):
+        log.info("opening camera %s …", text)
+        return LiveSource(text, lambda: open_camera(text, size, fps), fps=fps, orientation=orientation)
+    if "://" in text:
+        return _open_url(text, fps, orientation)
+    return _open_file(text, fps, orientation)
+
+
+class VideoSource:
+    """A video with an end. Every frame is delivered, as fast as it is taken."""
+
+    live = False
+
+    def __init__(self, name: str, capture: cv2.VideoCapture, *, orientation: Orientation = UPRIGHT) -> None:
+        """Take over an opened capture."""
+        self.name = name
+        self.dropped = 0
+        self._capture = capture
+        self._orientation = orientation
+        rate = capture.get(cv2.CAP_PROP_FPS)
+        self.fps = rate if 0 < rate <= 1000 else 30.0
+        self._promised = max(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._capture.release()
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield each frame of the file.
+
+        Raises:
+            SourceError: after the last readable frame, where the file is cut off.
+        """
+        index, seconds = 0, 0.0
+        while True:
+            arrived, picture = self._capture.read()
+            if not arrived:
+                break
+            # The file's own time, which may be uneven; some formats tell none.
+            seconds = max(seconds, self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000) or index / self.fps
+            yield to_frame(picture, index, seconds, self._orientation)
+            index += 1
+        if index == 0:
+            raise SourceError(f"{self.name} holds no readable picture: not a video, or damaged")
+        # By count and by time: the count alone is an estimate where the frame rate varies.
+        if index < _SHORTFALL * self._promised and seconds * self.fps < _SHORTFALL * self._promised:
+            raise SourceError(
+                f"{self.name} ended after {index} of {self._promised} pictures: the file is cut off or damaged"
+            )
+
+
+class PictureSource:
+    """Picture files, one frame each. In a folder, those that cannot be read are named, counted and passed over."""
+
+    live = False
+
+    def __init__(
+        self,
+        name: str,
+        paths: Sequence[Path],
+        *,
+        fps: float = 30.0,
+        orientation: Orientation = UPRIGHT,
+        read: Callable[[Path], Image] = read_picture,
+    ) -> None:
+        """Prepare to read the files in this order, ``1 / fps`` seconds apart."""
+        self.name = name
+        self.fps = fps
+        self.dropped = 0
+        self._paths = paths
+        self._orientation = orientation
+        self._read = read
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield each picture.
+
+        Raises:
+            SourceError: the only one cannot be read, or none could be.
+        """
+        for index, path in enumerate(self._paths):
+            try:
+                picture = self._read(path)
+            except SourceError as error:
+                if len(self._paths) == 1:
+                    raise
+                log.warning("left out: %s", error)
+                self.dropped += 1
+                continue
+            yield to_frame(picture, index, index / self.fps, self._orientation)
+        if self.dropped == len(self._paths):
+            raise SourceError(f"none of the {len(self._paths)} pictures in {self.name} can be read")
+
+
+class DemoSource:
+    """The built-in clip: digits drawn by ``runtime.strokes``, finite, the same each time, with known truth."""
+
+    name = "demo"
+    live = False
+    fps = 30.0
+    dropped = 0
+
+    def __init__(
+        self,
+        size: tuple[int, int] = (640, 480),
+        frames: Iterable[tuple[Image, tuple[DrawnDigit, ...]]] | None = None,
+    ) -> None:
+        """Draw at this size (width, height), or take these frames and what is written on them."""
+        if frames is None:
+            from runtime.demo import demo_frames  # here, since only the demo needs to draw
+
+            frames = demo_frames(size)
+        self._frames = frames
+        self._truth: list[tuple[DrawnDigit, ...]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield the clip's frames."""
+        for index, (picture, digits) in enumerate(self._frames):
+            self._truth.append(digits)
+            yield to_frame(picture, index, index / self.fps)
+
+    def truth(self, index: int) -> tuple[DrawnDigit, ...]:
+        """What is written on a frame already yielded."""
+        return self._truth[index]
+
+
+def auto_source(
+    names: Iterable[str], open_camera: Callable[[str], FrameSource], open_demo: Callable[[], FrameSource] | None
+) -> FrameSource:
+    """The first camera that delivers a picture; without one the demo, where that is allowed.
+
+    Args:
+        names: cameras in the order in which to try them.
+        open_camera: opens one, or raises SourceError.
+        open_demo: opens the demo; None where a missing camera is an error.
+
+    Raises:
+        SourceError: no camera delivered a picture, and the demo is not allowed.
+    """
+    failures = []
+    for name in names:
+        log.info("trying camera %s …", name)
+        try:
+            return open_camera(name)
+        except SourceError as error:
+            failures.append(str(error))
+    found = "; ".join(failures[:3]) or "none is connected"  # a Pi has a dozen devices that are no cameras
+    if open_demo is None:
+        raise SourceError(
+            f"no camera ({found}): plug one in or name a --source; the demo takes its place on a screen only"
+        )
+    log.warning("NO CAMERA (%s): showing the built-in demo instead", found)
+    return open_demo()
+
+
+def _open_auto(size: tuple[int, int], fps: float, orientation: Orientation, allow_demo: bool) -> FrameSource:
+    def open_live(name: str) -> LiveSource:
+        def open_capture() -> Capture:
+            return PicameraCapture(size, fps) if name == "picamera" else open_camera(name, size, fps)
+
+        return LiveSource(name, open_capture, fps=fps, orientation=orientation, timeout_seconds=AUTO_SECONDS)
+
+    names = camera_names()
+    if sys.platform == "linux" and find_spec("picamera2"):
+        names.insert(0, "picamera")
+    return auto_source(names, open_live, (lambda: DemoSource(size)) if allow_demo else None)
+
+
+def _open_url(url: str, fps: float, orientation: Orientation) -> FrameSource:
+    """A stream; or, where the address leads to a video with an end, that video, of which no frame is dropped."""
+    log.info("opening %s …", url)
+    capture = open_stream(url)
+    if capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0:
+        return VideoSource(url, capture, orientation=orientation)
+    return LiveSource(url, lambda: capture, fps=fps, orientation=orientation, timeout_seconds=STREAM_TIMEOUT_SECONDS)
+
+
+def _open_file(text: str, fps: float, orientation: Orientation) -> FrameSource:
+    """A folder of pictures, a picture or a video, told apart by content."""
+    path = Path(text)
+    if path.is_dir():
+        return PictureSource(text, picture_paths(path), fps=fps, orientation=orientation)
+    try:
+        with path.open("rb") as file:
+            start = file.read(_HEADER_BYTES)
+    except OSError as error:
+        raise SourceError(f"cannot open {text}: {error.strerror}") from error
+    if not start:
+        raise SourceError(f"{text} is empty: 0 bytes")
+    if path.suffix.lower() in PICTURE_SUFFIXES or picture_size(start):
+        return PictureSource(text, [path], fps=fps, orientation=orientation)
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    if not capture.isOpened():
+        capture.release()
+        raise SourceError(f"{text} is neither a video nor a picture that can be read, or it is damaged")
+    return VideoSource(text, capture, orientation=orientation)

@@ -1,0 +1,120 @@
+"""Identities over frames, and the evidence that each has gathered.
+
+``tracker.update(candidates) -> tracked`` is the whole interface. A candidate joins the track that it overlaps most; a
+track's answer is the decayed sum of its frames' log-probabilities, so that one bad frame does not flip a label that
+many frames gave, and lasting change does within a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from runtime.values import Box
+
+
+@dataclass(frozen=True, slots=True)
+class TrackSettings:
+    """How tracks live.
+
+    Attributes:
+        memory: share of the past evidence that each frame keeps; 0.8 weighs about the last five frames.
+        min_iou: least overlap of a candidate with a track's last box, where neither holds the other's center.
+        patience: frames that a track outlives without a candidate.
+    """
+
+    memory: float = 0.8
+    min_iou: float = 0.2
+    patience: int = 5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tracked:
+    """A candidate's place in its track.
+
+    Attributes:
+        track: identity, from 1.
+        age: frames since the track was first seen.
+        probabilities: float32 (labels,), of all the evidence.
+    """
+
+    track: int
+    age: int
+    probabilities: npt.NDArray[np.float32]
+
+
+@dataclass(slots=True, eq=False)
+class _Track:
+    identity: int
+    born: int
+    seen: int
+    box: Box
+    evidence: npt.NDArray[np.float64]
+    weight: float
+
+
+class Tracker:
+    """Follows candidates from frame to frame."""
+
+    def __init__(self, settings: TrackSettings = TrackSettings()) -> None:
+        self._settings = settings
+        self._tracks: list[_Track] = []
+        self._frame = -1
+        self._next = 1
+
+    def update(self, candidates: Sequence[tuple[Box, npt.NDArray[np.float32]]]) -> list[Tracked]:
+        """Take one frame's candidates.
+
+        Args:
+            candidates: box and probabilities, float32 (labels,), of each.
+
+        Returns:
+            One ``Tracked`` for each candidate, in order.
+        """
+        self._frame += 1
+        settings = self._settings
+        pairs = sorted(
+            (-overlap, i, j)
+            for i, (box, _) in enumerate(candidates)
+            for j, track in enumerate(self._tracks)
+            if (overlap := self._overlap(box, track.box)) > 0
+        )
+        joined: dict[int, _Track] = {}
+        taken: set[int] = set()
+        for _, i, j in pairs:
+            if i not in joined and j not in taken:
+                joined[i] = self._tracks[j]
+                taken.add(j)
+        out = []
+        for i, (box, probabilities) in enumerate(candidates):
+            logs = np.log(np.maximum(probabilities, 1e-6), dtype=np.float64)
+            track = joined.get(i)
+            if track is None:
+                track = _Track(self._next, self._frame, self._frame, box, np.zeros_like(logs), 0.0)
+                self._next += 1
+                self._tracks.append(track)
+            keep = settings.memory ** (self._frame - track.seen)
+            track.evidence = track.evidence * keep + logs
+            track.weight = track.weight * keep + 1
+            track.box, track.seen = box, self._frame
+            out.append(Tracked(track.identity, self._frame - track.born, _normalize(track.evidence / track.weight)))
+        self._tracks = [track for track in self._tracks if self._frame - track.seen < settings.patience]
+        return out
+
+    def _overlap(self, a: Box, b: Box) -> float:
+        """Rank of a match, 0 for none: the IoU, where it is enough or each holds the other's center."""
+        iou = a.iou(b)
+        return iou if iou >= self._settings.min_iou or (_holds(a, b) and _holds(b, a)) else 0.0
+
+
+def _holds(a: Box, b: Box) -> bool:
+    x, y = b.center
+    return a.x <= x < a.right and a.y <= y < a.bottom
+
+
+def _normalize(logs: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    shares = np.exp(logs - logs.max())
+    return (shares / shares.sum()).astype(np.float32)

@@ -1,0 +1,68 @@
+"""``python -m train``: train a network on MNIST."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow loads: it greets at length otherwise
+
+from runtime.errors import UsageError, run_command
+from train.augment import AugmentSettings
+from train.data import load_mnist
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    return run_command(lambda: _train(_parser().parse_args(argv)))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m train",
+        description="Train a digit network on MNIST and leave model.keras and history.json in runs/MODEL.",
+        epilog="Then: python -m export --model edge",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--model", default="edge", help="network to train")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="folder with MNIST's four idx files or mnist.npz; else $MNIST_DIR, else Keras's cache or download",
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the results (default: runs/MODEL)")
+    parser.add_argument("--epochs", type=int, default=40, help="passes over the training images")
+    parser.add_argument("--batch", type=int, default=128, help="pictures a step")
+    parser.add_argument("--limit", type=int, metavar="N", help="train on N images only, for a trial")
+    parser.add_argument("--seed", type=int, default=0, help="of everything random")
+    parser.add_argument("--resume", action="store_true", help="go on where a stopped run was")
+    return parser
+
+
+def _train(options: argparse.Namespace) -> int:
+    for name in ("epochs", "batch", "limit"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise UsageError(f"--{name} is {value}; expected 1 or more")
+    data = load_mnist(options.data)
+    print("loading TensorFlow", file=sys.stderr)
+    from train.fit import FitSettings, fit
+    from train.networks import NETWORKS
+
+    if options.model not in NETWORKS:
+        raise UsageError(f"--model is {options.model}; expected one of {', '.join(NETWORKS)}")
+    settings = FitSettings(options.model, options.epochs, options.batch, limit=options.limit, seed=options.seed)
+    run = options.out or Path("runs") / options.model
+    history = fit(data, settings, AugmentSettings(), run, options.resume)
+    last = history["epochs"][-1]
+    print(
+        f"{run / 'model.keras'}: {last['validation_accuracy']:.2%} of {len(data.validation_images):,} validation images"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,143 @@
+"""Each epoch's pictures: digits varied as hands, pens and cameras vary them, and what is not a digit.
+
+Half of the pictures are MNIST's own pixels, warped; the other half are enlarged, re-penned and passed through the
+runtime's own ``preprocess``, as everything is that the device cuts from a frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from runtime.preprocess import FIELD, preprocess, stroke_width
+from runtime.values import Image
+from train.distractors import SIDE, draw_distractor
+
+_GRIDS = {side: np.indices((side, side), np.float32) for side in (FIELD, SIDE)}
+
+NONE = 10
+"""The class of what is not a digit; the digits are 0–9."""
+
+
+@dataclass(frozen=True, slots=True)
+class AugmentSettings:
+    """How far pictures are varied. Standard deviations are cut off at twice their value.
+
+    Attributes:
+        rotation: standard deviation, in degrees.
+        shear: standard deviation of the horizontal shear.
+        stretch: standard deviation of the logarithm of each axis's scale.
+        shift: largest shift of a warped MNIST picture, in pixels of the field.
+        bend: standard deviation of the smooth distortion, in pixels of the field; applied to half the pictures.
+        through_preprocess: share of pictures that are re-penned and pass through ``preprocess``.
+        none_share: pictures of the ``none`` class, as a share of the digits.
+    """
+
+    rotation: float = 7.5
+    shear: float = 0.12
+    stretch: float = 0.07
+    shift: float = 2.0
+    bend: float = 0.5
+    through_preprocess: float = 0.5
+    none_share: float = 0.12
+
+
+def augment_epoch(
+    images: Image, labels: Image, nones: Image, settings: AugmentSettings, rng: np.random.Generator
+) -> tuple[Image, Image]:
+    """Make one epoch: every digit once, varied anew, and distractors drawn from a pool, in random order.
+
+    Args:
+        images: uint8 (n, 28, 28), bright ink on black.
+        labels: uint8 (n,), 0–9.
+        nones: uint8 (m, 28, 28), a pool of what is not a digit, from ``draw_nones``.
+        settings: how far to vary.
+        rng: source of all randomness; the same state gives the same epoch.
+
+    Returns:
+        ``pictures`` uint8 (n + round(n·none_share), 28, 28) and their ``classes`` uint8, 0–10.
+    """
+    digits = augment(images, settings, rng)
+    chosen = nones[rng.integers(len(nones), size=round(len(images) * settings.none_share))]
+    pictures = np.concatenate([digits, chosen])
+    classes = np.concatenate([labels, np.full(len(chosen), NONE, np.uint8)])
+    order = rng.permutation(len(pictures))
+    return pictures[order], classes[order]
+
+
+def augment(images: Image, settings: AugmentSettings, rng: np.random.Generator) -> Image:
+    """Vary each picture once: uint8 (n, 28, 28) in, the same shape out."""
+    out = np.empty_like(images)
+    for i, image in enumerate(images):
+        if rng.random() < settings.through_preprocess:
+            enlarged = _warp(image, SIDE, 0, settings, rng)
+            out[i] = preprocess(_as_seen(_repen(enlarged, rng), rng))[0]
+        else:
+            out[i] = _warp(image, FIELD, settings.shift, settings, rng)
+    return out
+
+
+def draw_nones(count: int, digits: Image, settings: AugmentSettings, rng: np.random.Generator) -> Image:
+    """Draw ``count`` pictures of what is not a digit: uint8 (count, 28, 28)."""
+    out = np.empty((count, FIELD, FIELD), np.uint8)
+    for i in range(count):
+        ink = draw_distractor(rng, digits)
+        if ink.shape == (SIDE, SIDE):
+            ink = _warp(ink, SIDE, 0, settings, rng)
+        out[i] = preprocess(_as_seen(ink, rng))[0]
+    return out
+
+
+def _warp(image: Image, side: int, shift: float, settings: AugmentSettings, rng: np.random.Generator) -> Image:
+    """Rotate, shear, stretch, shift and bend an image about its middle into a square of ``side`` pixels."""
+    angle = np.radians(_normal(rng, settings.rotation))
+    shear = _normal(rng, settings.shear)
+    stretch_x, stretch_y = np.exp(_normal(rng, settings.stretch)), np.exp(_normal(rng, settings.stretch))
+    source = image.shape[0]
+    zoom = side / source
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    linear = turn @ np.array([[stretch_x, shear], [0, stretch_y]]) * zoom
+    offset = (side - 1) / 2 - linear @ np.full(2, (source - 1) / 2) + rng.uniform(-shift, shift, 2)
+    if settings.bend == 0 or rng.random() < 0.5:
+        return cv2.warpAffine(image, np.column_stack([linear, offset]), (side, side), flags=cv2.INTER_LINEAR)
+    inverse = np.linalg.inv(linear)
+    rows, columns = _GRIDS[side]
+    map_x = inverse[0, 0] * (columns - offset[0]) + inverse[0, 1] * (rows - offset[1])
+    map_y = inverse[1, 0] * (columns - offset[0]) + inverse[1, 1] * (rows - offset[1])
+    coarse = rng.normal(0, settings.bend * source / FIELD, (2, 4, 4)).astype(np.float32)
+    bend_x, bend_y = (cv2.resize(grid, (side, side), interpolation=cv2.INTER_CUBIC) for grid in coarse)
+    return cv2.remap(image, (map_x + bend_x).astype(np.float32), (map_y + bend_y).astype(np.float32), cv2.INTER_LINEAR)
+
+
+def _repen(ink: Image, rng: np.random.Generator) -> Image:
+    """Write the digit with another pen: strokes between a hairline and a marker, on the enlarged canvas."""
+    solid = cv2.threshold(ink, 127, 255, cv2.THRESH_BINARY)[1]
+    now = stroke_width(solid)
+    wanted = now * np.exp(rng.uniform(np.log(0.45), np.log(1.8)))
+    change = round(wanted - now)
+    if change == 0:
+        return ink
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (abs(change) + 1, abs(change) + 1))
+    if change > 0:
+        return cv2.dilate(solid, kernel)
+    thin = cv2.erode(solid, kernel)
+    # Eroding breaks a stroke where the pen was light; then the digit keeps the pen it had.
+    return thin if cv2.connectedComponents(thin)[0] == cv2.connectedComponents(solid)[0] else ink
+
+
+def _as_seen(ink: Image, rng: np.random.Generator) -> Image:
+    """Bring ink to the size and softness at which a camera may see it."""
+    scale = np.exp(rng.uniform(np.log(18), np.log(70))) / 70  # a digit is about 70 pixels tall on the canvas
+    small = cv2.resize(ink, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    if rng.random() < 0.5:
+        small = cv2.GaussianBlur(small, (0, 0), rng.uniform(0.3, 0.3 + 1.2 * scale))
+    # The detector stretches contrast between a floor and a ceiling of its own: soft ramps and hard steps both occur.
+    peak = int(small.max())
+    floor, ceiling = peak * rng.uniform(0.1, 0.4), peak * rng.uniform(0.45, 1.0)
+    return cv2.convertScaleAbs(cv2.subtract(small, floor), alpha=255 / max(ceiling - floor, 1))  # type: ignore[call-overload]
+
+
+def _normal(rng: np.random.Generator, deviation: float) -> float:
+    return float(np.clip(rng.normal(0, deviation), -2 * deviation, 2 * deviation))

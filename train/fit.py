@@ -1,0 +1,235 @@
+"""Train one network: AdamW, cosine schedule, averaged weights; an epoch at a time, so that a killed run goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from scipy.special import log_softmax
+from tqdm import tqdm
+
+from runtime.errors import DataError
+from runtime.values import Image
+from train.augment import AugmentSettings, augment_epoch, draw_nones
+from train.data import Mnist
+from train.networks import NETWORKS
+
+
+@dataclass(frozen=True, slots=True)
+class FitSettings:
+    """How to train.
+
+    Attributes:
+        model: name of the network in ``NETWORKS``.
+        epochs: passes over the training digits.
+        batch: pictures a step.
+        learning_rate: the highest, reached after one epoch of warm-up; then a cosine to zero.
+        weight_decay: AdamW's, decoupled.
+        average: span of the averaged weights that validation and the saved model use, as a share of all steps.
+        none_pool: pictures of the ``none`` class drawn before training.
+        limit: use this many training digits only, for a trial; None for all.
+        seed: of everything random; the same seed gives the same weights on the same machine.
+    """
+
+    model: str = "edge"
+    epochs: int = 40
+    batch: int = 128
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.02
+    average: float = 0.05
+    none_pool: int = 40_000
+    limit: int | None = None
+    seed: int = 0
+
+
+def fit(
+    data: Mnist, settings: FitSettings, augmentation: AugmentSettings, run: Path, resume: bool = False
+) -> dict[str, Any]:
+    """Train a network and leave ``model.keras`` and ``history.json`` in ``run``.
+
+    Args:
+        data: MNIST; the test images are not touched.
+        settings: how to train.
+        augmentation: how far to vary the pictures.
+        run: folder for the results and, while training, ``checkpoint.keras``.
+        resume: go on from the checkpoint in ``run``; the result is that of an unbroken run.
+
+    Returns:
+        The history, as saved: ``settings``, ``augmentation``, and per epoch ``loss``, ``accuracy`` (of the varied
+        pictures), ``validation_loss``, ``validation_accuracy`` (averaged weights, MNIST's own pixels; ``none`` is an
+        error), ``learning_rate`` and ``seconds``.
+
+    Raises:
+        DataError: ``resume`` finds no checkpoint, or one of other settings.
+    """
+    keras.utils.set_random_seed(settings.seed)
+    tf.config.experimental.enable_op_determinism()
+    run.mkdir(parents=True, exist_ok=True)
+    images, labels = data.train_images[: settings.limit], data.train_labels[: settings.limit]
+    steps = -(-(len(images) + round(len(images) * augmentation.none_share)) // settings.batch)
+    history: dict[str, Any] = {"settings": asdict(settings), "augmentation": asdict(augmentation), "epochs": []}
+    checkpoint = run / "checkpoint.keras"
+    if resume:
+        model, history["epochs"] = _restore(run, checkpoint, history, steps)
+    else:
+        model = NETWORKS[settings.model]()
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(_optimizer(settings, steps), loss, metrics=["accuracy"], jit_compile=False)
+    first = len(history["epochs"])
+    nones = _draw_pool(images, settings, augmentation)
+
+    with tqdm(
+        total=settings.epochs * steps, initial=first * steps, unit="step", desc=settings.model, mininterval=1
+    ) as bar:
+        model.fit(
+            _batches(images, labels, nones, settings, augmentation, first),
+            epochs=settings.epochs,
+            initial_epoch=first,
+            steps_per_epoch=steps,
+            shuffle=False,
+            verbose=0,
+            callbacks=[_Recorder(data, history, run, bar)],
+        )
+    # Keras has put the averaged weights in place at the end of ``fit``.
+    _save(keras.models.Model(model.inputs, model.outputs, name=settings.model), run / "model.keras")
+    checkpoint.unlink(missing_ok=True)
+    return history
+
+
+class _Recorder(keras.callbacks.Callback):
+    """Moves the bar with each batch; after each epoch validates the averaged weights, keeps the history and a checkpoint."""
+
+    def __init__(self, data: Mnist, history: dict[str, Any], run: Path, bar: tqdm[Any]) -> None:
+        super().__init__()
+        self._images, self._labels = data.validation_images, data.validation_labels
+        self._history, self._run, self._bar = history, run, bar
+        self._started = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self._started = perf_counter()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        self._bar.update(1)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        assert logs
+        training = self.model.get_weights()
+        self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
+        loss, accuracy = score(self.model, self._images, self._labels)
+        self.model.set_weights(training)
+        self._history["epochs"].append(
+            {
+                "loss": float(logs["loss"]),
+                "accuracy": float(logs["accuracy"]),
+                "validation_loss": loss,
+                "validation_accuracy": accuracy,
+                "learning_rate": float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
+                "seconds": round(perf_counter() - self._started, 2),
+            }
+        )
+        self._bar.set_postfix_str(f"loss {logs['loss']:.4f}, validation {accuracy:.2%}")
+        _write_json(self._run / "history.json", self._history)
+        _save(self.model, self._run / "checkpoint.keras")
+
+
+def score(model: keras.Model, images: Image, labels: Image) -> tuple[float, float]:
+    """Mean cross-entropy and accuracy of a model as it stands.
+
+    Args:
+        model: answers (n, 28, 28, 1) with logits.
+        images: uint8 (n, 28, 28).
+        labels: uint8 (n,).
+    """
+    logits = np.concatenate(
+        [model.predict_on_batch(images[i : i + 500, ..., None]) for i in range(0, len(images), 500)]
+    )
+    log_probabilities = log_softmax(logits.astype(np.float64), axis=1)
+    loss = -log_probabilities[np.arange(len(labels)), labels].mean()
+    return float(loss), float((logits.argmax(axis=1) == labels).mean())
+
+
+def _batches(
+    images: Image, labels: Image, nones: Image, settings: FitSettings, augmentation: AugmentSettings, first: int
+) -> Iterator[tuple[Image, Image]]:
+    """Batches of pictures (b, 28, 28, 1) and classes (b,), epoch after epoch; the next epoch is made meanwhile."""
+
+    def make(epoch: int) -> tuple[Image, Image]:
+        return augment_epoch(images, labels, nones, augmentation, np.random.default_rng([settings.seed, 1, epoch]))
+
+    with ThreadPoolExecutor(1, "augment") as ahead:
+        coming = ahead.submit(make, first)
+        for epoch in range(first, settings.epochs):
+            pictures, classes = coming.result()
+            if epoch + 1 < settings.epochs:
+                coming = ahead.submit(make, epoch + 1)
+            for start in range(0, len(pictures), settings.batch):
+                yield pictures[start : start + settings.batch, ..., None], classes[start : start + settings.batch]
+
+
+def _optimizer(settings: FitSettings, steps: int) -> keras.optimizers.Optimizer:
+    warm_up = min(steps, settings.epochs * steps // 10)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        settings.learning_rate / 100,
+        settings.epochs * steps - warm_up,
+        warmup_target=settings.learning_rate,
+        warmup_steps=warm_up,
+    )
+    span = max(settings.average * settings.epochs * steps, 1)
+    optimizer = keras.optimizers.AdamW(
+        schedule,
+        weight_decay=settings.weight_decay,
+        use_ema=True,
+        ema_momentum=1 - 1 / span,
+        ema_overwrite_frequency=None,  # only when ``fit`` ends, and in ``_Recorder`` for validation
+    )
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
+
+
+def _draw_pool(images: Image, settings: FitSettings, augmentation: AugmentSettings) -> Image:
+    rng = np.random.default_rng([settings.seed, 0])
+    count = settings.none_pool if augmentation.none_share else 1
+    chunks = [min(1000, count - start) for start in range(0, count, 1000)]
+    return np.concatenate(
+        [draw_nones(n, images, augmentation, rng) for n in tqdm(chunks, desc="drawing what is not a digit", unit="k")]
+    )
+
+
+def _restore(run: Path, checkpoint: Path, history: dict[str, Any], steps: int) -> tuple[keras.Model, list[Any]]:
+    """The model as the checkpoint holds it, and the history of the epochs that it has behind it."""
+    try:
+        saved = json.loads((run / "history.json").read_text())
+        model = keras.models.load_model(checkpoint)
+    except (OSError, ValueError) as error:
+        raise DataError(f"nothing to resume in {run} ({error}); start without --resume") from error
+    for part in ("settings", "augmentation"):
+        changed = sorted(key for key, value in history[part].items() if saved[part].get(key) != value)
+        if changed:
+            raise DataError(
+                f"{run} was begun with another {changed[0]}: {saved[part].get(changed[0])}, now {history[part][changed[0]]}; "
+                "resume with the same, or start without --resume"
+            )
+    done = int(model.optimizer.iterations.numpy()) // steps
+    return model, saved["epochs"][:done]
+
+
+def _save(model: keras.Model, path: Path) -> None:
+    """Save so that a kill leaves the old file or the new one, never half."""
+    fresh = path.with_name(f"fresh-{path.name}")
+    model.save(fresh)
+    os.replace(fresh, path)
+
+
+def _write_json(path: Path, value: object) -> None:
+    fresh = path.with_name(f"fresh-{path.name}")
+    fresh.write_text(json.dumps(value, indent=1) + "\n")
+    os.replace(fresh, path)
