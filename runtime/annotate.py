@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import ceil
 from typing import TypeAlias
 
 import cv2
@@ -26,10 +25,11 @@ WHITE: Color = (255, 255, 255)
 BLACK: Color = (0, 0, 0)
 """Colors in BGR order."""
 
-_SMALLEST_SIDE = 240  # a scene with a shorter side is enlarged: there is no room for letters in it
+_SMALLEST_SIDE = 480  # a scene of half of it and less is enlarged: it has no room for letters
 _LARGEST_ENLARGED_SIDE = 1280
 _CAP_HEIGHT = 21.5  # pixels of a capital or digit at font scale 1, in OpenCV 4 and 5
 _SMALLEST_CAP = 8  # pixels; below, digits cannot be told apart
+_STROKE_FONTS = int(cv2.__version__.partition(".")[0]) < 5
 _GRID = 4  # pixels per cell of the map of what is taken
 
 
@@ -47,24 +47,26 @@ def annotate(scene: Image, result: Result, *, fps: float | None = None) -> Image
     canvas = cv2.cvtColor(scene, cv2.COLOR_GRAY2BGR) if scene.ndim == 2 else scene.copy()
     factor = _enlargement(*canvas.shape[:2])
     if factor > 1:
-        canvas = cv2.resize(canvas, None, fx=factor, fy=factor, interpolation=cv2.INTER_NEAREST)
+        smooth = cv2.INTER_CUBIC if factor <= 4 else cv2.INTER_NEAREST
+        canvas = cv2.resize(canvas, None, fx=factor, fy=factor, interpolation=smooth)
     drawing = _Drawing(canvas)
     readings = [_Mark.of(reading, factor) for reading in result.readings]
     unsure = [_Mark.of(reading, factor) for reading in result.unsure]
-    for mark in (*readings, *unsure):
-        drawing.take(mark.box)
+    numbers = [(number, _scaled(number.box, factor)) for number in result.numbers if len(number.text) > 1]
+    for _, box in numbers:
+        drawing.bracket(box)
     for mark in unsure:
         drawing.dashed_box(mark.box)
     for mark in readings:
         drawing.solid_box(mark.box)
-    slots = _slots(readings, drawing.gap)
-    for mark in readings:
-        drawing.digit_tag(mark, slots[mark.box])
+    slots = _slots([mark.box for mark in readings], drawing.height)
     for number in result.numbers:
-        if len(number.text) > 1:
-            drawing.number_tag(number, _scaled(number.box, factor))
+        marks = [_Mark.of(reading, factor) for reading in number.readings]
+        drawing.digit_tags(marks, [slots[mark.box] for mark in marks])
     for mark in unsure:
         drawing.unsure_tag(mark)
+    for number, box in numbers:
+        drawing.number_tag(number, box)
     if not result.readings and result.hint:
         drawing.banner("Nothing read", result.hint)
     if fps is not None:
@@ -95,8 +97,29 @@ class _Mark:
 
     @classmethod
     def of(cls, reading: Reading, factor: int) -> _Mark:
-        # Never 100: no reading is certain.
-        return cls(_scaled(reading.box, factor), reading.label, f"{min(int(100 * reading.confidence), 99)}")
+        return cls(_scaled(reading.box, factor), reading.label, str(_percent(reading.confidence)))
+
+
+@dataclass(frozen=True, slots=True)
+class _TagStyle:
+    """How a digit's tag is set: height of its label, padding and height of its percentage as shares of that, sign."""
+
+    cap: int
+    padding: float
+    share: float
+    sign: str
+
+    @property
+    def pad(self) -> int:
+        return max(round(self.padding * self.cap), 2)
+
+    @property
+    def small(self) -> int:
+        return max(round(self.share * self.cap), _SMALLEST_CAP - 1) if self.share else 0
+
+    def width(self, mark: _Mark) -> int:
+        percent = self.pad + _text_width(mark.percent + self.sign, self.small) if self.small else 0
+        return 2 * self.pad + _text_width(mark.label, self.cap, True) + percent
 
 
 class _Drawing:
@@ -106,95 +129,85 @@ class _Drawing:
         self.canvas = canvas
         self.height, self.width = canvas.shape[:2]
         unit = min(self.height, self.width * 0.75) / 480
-        self.cap = max(round(12.5 * unit), 9)
+        self.cap = max(round(12.5 * unit**0.85), 9)
         self.line = max(round(1.6 * unit), 1)
         self.gap = max(round(3 * unit), 2)
         self._taken = np.zeros((self.height // _GRID + 1, self.width // _GRID + 1), np.uint8)
 
-    def take(self, box: Box) -> None:
-        """Note that something stands here that should stay visible."""
-        self._cells(box.x, box.y, box.width, box.height)[:] = 1
-
     def solid_box(self, box: Box) -> None:
         """The outline of a digit that was read."""
-        self._outline(box, self.line + self.rim(box), WHITE)
+        self._outline(box, self.line + self._rim(box), WHITE)
         self._outline(box, self.line, DIGIT)
+        self._take(box)
 
     def dashed_box(self, box: Box) -> None:
         """The outline of ink that may be a digit."""
-        dash = 2 * self.gap + 1
-        for thickness, color in ((self.line + self.rim(box), WHITE), (self.line, UNSURE)):
-            for start, end in _dashes(self._around(box), dash):
-                cv2.line(self.canvas, start, end, color, thickness, cv2.LINE_8)
+        self._outline(box, self.line + 1, WHITE)
+        for start, end in _dashes(self._around(box), 2 * self.gap + 1):
+            cv2.line(self.canvas, start, end, UNSURE, self.line + 1, cv2.LINE_8)
+        self._take(box)
 
-    def rim(self, box: Box) -> int:
-        """Pixels that the light rim adds to a line."""
-        return max(self.line, 2) if box.height > 4 * self.cap else 2
+    def bracket(self, box: Box) -> None:
+        """A line under the digits that make one number."""
+        left, right, low = box.x - self.line, box.right - 1 + self.line, box.bottom + 2 * self.line + self.gap
+        ends = np.array([(left, low - self.gap), (left, low), (right, low), (right, low - self.gap)], np.int32)
+        for thickness, color in ((self.line + 2, WHITE), (self.line + 1, NUMBER)):
+            cv2.polylines(self.canvas, [ends], False, color, thickness, cv2.LINE_8)
 
-    def digit_tag(self, mark: _Mark, slot: tuple[int, int]) -> None:
-        """Label and confidence of a digit.
+    def digit_tags(self, marks: Sequence[_Mark], slots: Sequence[int]) -> None:
+        """Label and confidence of each digit of a number, on top of its box; all of them in the same style.
 
-        Side by side where its slot (left, right) is wide enough, else the label above the box and the percentage below.
+        Args:
+            marks: the digits.
+            slots: for each, the pixels from the left of its box to where the next tag begins. What does not fit is
+                left out: first the percent sign, then the percentage.
         """
-        box, room = mark.box, slot[1] - slot[0]
-        cap = max(min(self.cap, round(0.55 * box.height)), 9)
-        small = max(round(0.72 * cap), _SMALLEST_CAP)
-        pad = max(round(0.4 * cap), 3)
-        label, percent = _text_width(mark.label, cap, True), _text_width(mark.percent + "%", small)
-        width = label + percent + round(2.5 * pad)
-        height = cap + 2 * pad
-        if width <= room:
-            x, y = self._free(self._tag_places(box, slot, width, height), width, height)
-            self._plate(x, y, width, height, DIGIT)
-            self._text(mark.label, x + pad, y + pad + cap, cap, WHITE, bold=True)
-            self._text(mark.percent + "%", x + round(1.5 * pad) + label, y + pad + cap, small, WHITE)
-            return
-        height = cap + 2 * max(pad - 1, 2)
-        width = max(min(box.width + 2 * self.line, room), label + 4)
-        x = round(box.x + box.width / 2 - width / 2)
-        above = box.y - self.gap - height
-        y = above if above >= 0 else box.bottom + self.gap
-        x, y = self._inside(x, y, width, height)
-        self._plate(x, y, width, height, DIGIT)
-        self._text(mark.label, x + (width - label) // 2, y + (height + cap) // 2, cap, WHITE, bold=True)
-        percent = _text_width(mark.percent, _SMALLEST_CAP)
-        below = box.bottom + self.gap + (0 if above >= 0 else height)
-        x, y = self._inside(round(box.x + box.width / 2 - percent / 2) - 1, below, percent + 3, _SMALLEST_CAP + 4)
-        self._plate(x, y, percent + 3, _SMALLEST_CAP + 4, WHITE)
-        self._text(mark.percent, x + 2, y + _SMALLEST_CAP + 2, _SMALLEST_CAP, DIGIT)
-
-    def number_tag(self, number: Number, box: Box) -> None:
-        """A bracket around neighboring digits, and what they make."""
-        tall = sorted(reading.box.height for reading in number.readings)[len(number.readings) // 2]
-        cap = max(min(round(1.25 * self.cap), round(0.8 * tall)), 10)
-        small = max(round(0.62 * cap), _SMALLEST_CAP)
-        pad = max(round(0.42 * cap), 4)
-        text, percent = _text_width(number.text, cap, True), f"{min(int(100 * number.confidence), 99)}%"
-        width = text + _text_width(percent, small) + 3 * pad
-        height = cap + 2 * pad
-        low = box.bottom + 2 * self.gap
-        if self._covered(box.x, low, box.width, _SMALLEST_CAP):  # percentages stand below the boxes
-            low += _SMALLEST_CAP + 4 + self.gap
-        places = [(box.x, low + self.gap), (box.right - width, low + self.gap), (box.right + self.gap, box.y)]
-        places += [(box.x, box.y - 3 * self.cap - height), (box.x - width - self.gap, box.y)]
-        x, y = self._free(places, width, height)
-        if (x, y) in places[:2]:
-            for thickness, color in ((self.line + 2, WHITE), (self.line + 1, NUMBER)):
-                ends = [(box.x, low - self.gap), (box.x, low), (box.right, low), (box.right, low - self.gap)]
-                cv2.polylines(self.canvas, [np.array(ends, np.int32)], False, color, thickness, cv2.LINE_AA)
-        self._plate(x, y, width, height, NUMBER)
-        self._text(number.text, x + pad, y + pad + cap, cap, BLACK, bold=True)
-        self._text(percent, x + 2 * pad + text, y + pad + cap, small, BLACK)
+        tall = min(mark.box.height for mark in marks)
+        cap = max(min(self.cap, round(0.4 * tall)), _SMALLEST_CAP + 1)
+        styles = [_TagStyle(size, 0.36, 0.74, sign) for size in (cap, round(0.85 * cap)) for sign in ("%", "")]
+        styles += [_TagStyle(round(0.85 * cap), 0.2, 0.7, ""), _TagStyle(cap, 0.2, 0, "")]
+        for style in styles:
+            if all(style.width(mark) <= slot for mark, slot in zip(marks, slots, strict=True)):
+                break
+        for mark in marks:
+            x, y = self._plate_on(mark.box, style.width(mark), style.cap + 2 * style.pad, DIGIT)
+            baseline = y + style.pad + style.cap
+            self._text(mark.label, x + style.pad, baseline, style.cap, WHITE, bold=True)
+            if style.small:
+                left = x + 2 * style.pad + _text_width(mark.label, style.cap, True)
+                self._text(mark.percent + style.sign, left, baseline, style.small, WHITE)
 
     def unsure_tag(self, mark: _Mark) -> None:
         """The likeliest label of ink that was not accepted, with a question mark."""
-        cap = max(round(0.8 * self.cap), 9)
-        pad = max(round(0.35 * cap), 3)
+        box = mark.box
+        cap = max(min(round(0.85 * self.cap), round(0.4 * box.height)), _SMALLEST_CAP + 1)
+        pad = max(round(0.36 * cap), 2)
         text = f"{mark.label}?"
         width, height = _text_width(text, cap) + 2 * pad, cap + 2 * pad
-        x, y = self._free(self._tag_places(mark.box, (0, self.width), width, height), width, height)
-        self._plate(x, y, width, height, UNSURE)
+        x, y = self._plate_on(box, width, height, UNSURE)
         self._text(text, x + pad, y + pad + cap, cap, WHITE)
+
+    def number_tag(self, number: Number, box: Box) -> None:
+        """What neighboring digits make, near them and in letters as large as there is room for; with none, nothing."""
+        percent = f"{_percent(number.confidence)}%"
+        for cap in (round(1.3 * self.cap), self.cap, max(round(0.75 * self.cap), _SMALLEST_CAP + 1)):
+            small = max(round(0.66 * cap), _SMALLEST_CAP)
+            pad = max(round(0.4 * cap), 3)
+            text = _text_width(number.text, cap, True)
+            width, height = text + _text_width(percent, small) + 3 * pad, cap + 2 * pad
+            low = box.bottom + 3 * self.line + self.gap
+            right, high = box.right + 3 * self.line + 1, box.bottom - height
+            places = [(box.x, low), (box.right - width, low), (box.x + (box.width - width) // 2, low)]
+            places += [(right, high), (right, box.y), (box.x - 3 * self.line - width, high)]
+            places.append((box.x, box.y - 3 * self.line - 2 * self.cap - height))
+            place = self._first_free(places, width, height)
+            if place:
+                x, y = place
+                self._plate(x, y, width, height, NUMBER)
+                self._text(number.text, x + pad, y + pad + cap, cap, BLACK, bold=True)
+                self._text(percent, x + 2 * pad + text, y + pad + cap, small, BLACK)
+                self._take(Box(x, y, width, height))
+                return
 
     def status(self, rate: str, milliseconds: float | None) -> None:
         """Speed, in whichever corner is free."""
@@ -203,7 +216,8 @@ class _Drawing:
         text = rate if milliseconds is None else f"{rate}   {milliseconds:.1f} ms"
         width, height = _text_width(text, cap) + 2 * pad, cap + 2 * pad
         right, bottom, edge = self.width - width - self.gap, self.height - height - self.gap, self.gap
-        x, y = self._free([(edge, edge), (right, edge), (edge, bottom), (right, bottom)], width, height)
+        corners = [(edge, edge), (right, edge), (edge, bottom), (right, bottom)]
+        x, y = self._first_free(corners, width, height) or corners[0]
         self._shade(x, y, width, height)
         self._text(text, x + pad, y + pad + cap, cap, WHITE)
 
@@ -235,30 +249,32 @@ class _Drawing:
             self._text(key, x + 2 * cap, base, cap, NUMBER, bold=True)
             self._text(text, x + 2 * cap + first, base, cap, WHITE)
 
-    def _tag_places(self, box: Box, slot: tuple[int, int], width: int, height: int) -> list[tuple[int, int]]:
-        """Above the box, below it, then beside it, and within the slot."""
-        x = min(max(box.x - self.line, slot[0]), slot[1] - width)
-        above, below = box.y - self.gap - height, box.bottom + self.gap
-        beside = [(box.right + self.gap, box.y), (box.x - self.gap - width, box.y)]
-        return [(x, above), (x, below), *beside, (x, box.y)]
-
-    def _free(self, places: Iterable[tuple[int, int]], width: int, height: int) -> tuple[int, int]:
-        """The first place that covers least; those out of the picture come last, moved in. Then it is taken."""
-
-        def cost(place: tuple[int, int]) -> int:
-            x, y = place
-            outside = x < 0 or y < 0 or x + width > self.width or y + height > self.height
-            return self._covered(*self._inside(x, y, width, height), width, height) + 10_000 * outside
-
-        x, y = self._inside(*min(places, key=cost), width, height)
-        self._cells(x, y, width, height)[:] = 1
+    def _plate_on(self, box: Box, width: int, height: int, color: Color) -> tuple[int, int]:
+        """A plate that stands on a box's outline; at the picture's upper edge it hangs from it."""
+        x, y = box.x - 2 * self.line, box.y - 2 * self.line + 1 - height
+        x, y = self._inside(x, y if y >= 0 else box.bottom + 2 * self.line, width, height)
+        self._plate(x, y, width, height, color)
+        self._take(Box(x, y, width, height))
         return x, y
+
+    def _rim(self, box: Box) -> int:
+        """Pixels that the light rim adds to a line."""
+        return max(self.line, 2) if box.height > 4 * self.cap else 2
+
+    def _first_free(self, places: Iterable[tuple[int, int]], width: int, height: int) -> tuple[int, int] | None:
+        """The first place (x, y) inside the picture where nothing stands yet."""
+        for x, y in places:
+            inside = self._inside(x, y, width, height) == (x, y)
+            if inside and not self._cells(x, y, width, height).any():
+                return x, y
+        return None
 
     def _inside(self, x: int, y: int, width: int, height: int) -> tuple[int, int]:
         return max(min(x, self.width - width), 0), max(min(y, self.height - height), 0)
 
-    def _covered(self, x: int, y: int, width: int, height: int) -> int:
-        return int(np.count_nonzero(self._cells(x, y, width, height)))
+    def _take(self, box: Box) -> None:
+        """Note that something stands here that should stay visible."""
+        self._cells(box.x, box.y, box.width, box.height)[:] = 1
 
     def _cells(self, x: int, y: int, width: int, height: int) -> Image:
         rows = slice(max(y, 0) // _GRID, max(y + height - 1, 0) // _GRID + 1)
@@ -286,7 +302,7 @@ class _Drawing:
     def _shade(self, x: int, y: int, width: int, height: int) -> None:
         """Darken a rectangle, so that white letters stand out and the picture still shows."""
         part = self.canvas[max(y, 0) : y + height, max(x, 0) : x + width]
-        cv2.convertScaleAbs(part, dst=part, alpha=0.25, beta=8)
+        cv2.convertScaleAbs(part, dst=part, alpha=0.16, beta=10)
 
     def _text(self, text: str, x: int, baseline: int, cap: int, color: Color, *, bold: bool = False) -> None:
         scale, thickness, font = _font(cap, bold)
@@ -295,7 +311,8 @@ class _Drawing:
 
 def _font(cap: int, bold: bool) -> tuple[float, int, int]:
     """Scale, thickness and face of letters whose capitals are ``cap`` pixels high."""
-    thickness = max(round(cap / (9 if bold else 14)), 1)
+    # OpenCV 5 fills outlines and takes its weight from the face; OpenCV 4 draws strokes, thin for their height.
+    thickness = max(round(cap / (11 if bold else 14)), 1) if _STROKE_FONTS else 1
     return cap / _CAP_HEIGHT, thickness, cv2.FONT_HERSHEY_DUPLEX if bold else cv2.FONT_HERSHEY_SIMPLEX
 
 
@@ -305,34 +322,33 @@ def _text_width(text: str, cap: int, bold: bool = False) -> int:
 
 
 def _enlargement(height: int, width: int) -> int:
-    wanted = ceil(_SMALLEST_SIDE / min(height, width))
+    wanted = round(_SMALLEST_SIDE / min(height, width))
     return max(min(wanted, _LARGEST_ENLARGED_SIDE // max(height, width)), 1)
+
+
+def _percent(confidence: float) -> int:
+    """Never 100: no reading is certain."""
+    return min(round(100 * confidence), 99)
 
 
 def _scaled(box: Box, factor: int) -> Box:
     return Box(box.x * factor, box.y * factor, box.width * factor, box.height * factor)
 
 
-def _slots(marks: Sequence[_Mark], gap: int) -> dict[Box, tuple[int, int]]:
-    """For each digit the columns (left, right) that its tag may fill without reaching over a neighbor on its line."""
+def _slots(boxes: Sequence[Box], widest: int) -> dict[Box, int]:
+    """For each box the pixels from its left to the left of the next one on its line."""
     slots = {}
-    for mark in marks:
-        box = mark.box
-        reach = 6 * box.height
-        left, right = box.x - reach, box.right + reach
-        for other in marks:
-            apart = max(other.box.y - box.bottom, box.y - other.box.bottom)
-            if other is mark or apart > 0:
-                continue
-            if other.box.center[0] < box.center[0]:
-                left = max(left, (other.box.right + box.x) // 2)
-            else:
-                right = min(right, (box.right + other.box.x) // 2)
-        slots[box] = left + gap // 2, right - gap // 2
+    for box in boxes:
+        beside = [
+            other.x - box.x for other in boxes if box.x < other.x and other.y < box.bottom and box.y < other.bottom
+        ]
+        slots[box] = min(beside, default=widest) - 2
     return slots
 
 
-def _dashes(corners: tuple[tuple[int, int], tuple[int, int]], dash: int) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+def _dashes(
+    corners: tuple[tuple[int, int], tuple[int, int]], dash: int
+) -> list[tuple[tuple[int, int], tuple[int, int]]]:
     """The dashes of a rectangle, each corner covered."""
     (left, top), (right, bottom) = corners
     horizontal = [(start, min(start + dash, right)) for start in range(left, right + 1, 2 * dash)]

@@ -7,14 +7,14 @@ gives the same frames.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from runtime.strokes import PAPERS, PENS, VARIANTS, Color, DrawnDigit, Hand, Page, draw_page
+from runtime.strokes import PAPERS, PENS, VARIANTS, Color, DrawnDigit, Hand, Page, Polyline, draw_page
 from runtime.values import Box, Image
 
 FRAMES_PER_SCENE = 28
@@ -51,14 +51,14 @@ class Scene:
 SCENES = (
     Scene(("407 1985", "26 731"), 72, "gel", "white", None, "window", ("1-flag", "4-closed", "7-plain")),
     Scene(("3516 28", "90 4179"), 70, "ballpoint", "cream", None, "lamp", ("1-european", "7-crossed", "4-open")),
-    Scene(("274", "1908"), 100, "chalk", "chalkboard", None, "window", ("1-stick", "7-hook", "4-cup")),
+    Scene(("274", "1908"), 88, "chalk", "chalkboard", None, "window", ("1-stick", "7-hook", "4-cup")),
     Scene(
         ("8136 520", "47 9016", "253 74"), 54, "ballpoint", "ruled", None, "shadow", ("1-flag-serif", "4-one-stroke")
     ),
     Scene(("64", "172"), 84, "marker", "sticky", None, "window", ("1-flag", "7-crossed", "2-loop"), (0.72, 0.7)),
     Scene(("3140", "7 5982"), 68, "gel", "card", None, "lamp", ("1-european", "7-hook-crossed"), (1.0, 0.66)),
     Scene(("605 238", "914 73", "38 1056"), 56, "pencil", "squared", None, "shadow", ("4-open", "7-wave", "9-curled")),
-    Scene(("4750", "836"), 110, "marker", "white", (36, 32, 176), "window", ("4-crossed-open", "7-crossed")),
+    Scene(("4750", "836"), 90, "marker", "white", (36, 32, 176), "window", ("4-crossed-open", "7-crossed")),
     Scene(
         ("1947 2068 35 417", "61 580 4279 8350", "3 9 8 0 2 6 4 5", "702 9153 64 2"),
         *(25, "gel", "cream", (60, 48, 44), "lamp", ("1-flag", "4-closed")),
@@ -82,14 +82,13 @@ def demo_frames(
         A frame, uint8 BGR (H, W, 3), the receiver's to keep, and the digits in it, each with its box in this frame.
         Within a scene, ``FRAMES_PER_SCENE`` long, the digits come in the same order in every frame.
     """
-    rng = np.random.default_rng(_SEED)
-    grain = _sensor_noise(size, rng)
-    for scene in scenes:
+    grain = _sensor_noise(size, np.random.default_rng(_SEED))
+    for index, scene in enumerate(scenes):
+        rng = np.random.default_rng((_SEED, index))  # of its own, so that a change to one scene leaves the others
         page = _draw_scene(scene, size, rng)
         light = _light(scene.light, size, rng)
         page_size = (page.pixels.shape[1], page.pixels.shape[0])
-        paths = [np.concatenate(strokes) for strokes in page.strokes]
-        for view in _camera_path(page_size, size, paths, rng):
+        for view in _camera_path(page_size, size, page.outlines, rng):
             frame = cv2.warpPerspective(
                 page.pixels, view, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
             )
@@ -97,7 +96,7 @@ def demo_frames(
             for change, field in ((cv2.add, grain[0]), (cv2.subtract, grain[1])):
                 x, y = rng.integers(0, 64, 2)
                 change(frame, field[y : y + size[1], x : x + size[0]], dst=frame)
-            yield frame, _truth(page, paths, view)
+            yield frame, _truth(page, view)
 
 
 def _draw_scene(scene: Scene, size: tuple[int, int], rng: np.random.Generator) -> Page:
@@ -122,7 +121,7 @@ def _draw_scene(scene: Scene, size: tuple[int, int], rng: np.random.Generator) -
     if scene.sheet is not None:
         page = _on_desk(page, whole, rng)
     soft = cv2.GaussianBlur(page.pixels, (0, 0), rng.uniform(0.6, 1.1))
-    return Page(soft, page.digits, page.strokes, page.pen_width, page.polarity)
+    return replace(page, pixels=soft)
 
 
 def _on_desk(page: Page, size: tuple[int, int], rng: np.random.Generator) -> Page:
@@ -137,8 +136,13 @@ def _on_desk(page: Page, size: tuple[int, int], rng: np.random.Generator) -> Pag
     shadow[top + drop : top + height + drop, left + drop // 2 : left + width + drop] = 0.5
     desk *= 1.0 - cv2.GaussianBlur(shadow, (0, 0), drop)[:, :, None]
     desk[top : top + height, left : left + width] = page.pixels
-    moved = tuple(tuple(path + np.array((left, top), np.float32) for path in strokes) for strokes in page.strokes)
-    return Page(np.clip(desk, 0.0, 255.0, out=desk).astype(np.uint8), page.digits, moved, page.pen_width, page.polarity)
+    digits = (
+        replace(digit, box=Box(digit.box.x + left, digit.box.y + top, digit.box.width, digit.box.height))
+        for digit in page.digits
+    )
+    moved = tuple(outline + np.array((left, top), np.float32) for outline in page.outlines)
+    pixels = np.clip(desk, 0.0, 255.0, out=desk).astype(np.uint8)
+    return replace(page, pixels=pixels, digits=tuple(digits), outlines=moved)
 
 
 def _light(kind: str, size: tuple[int, int], rng: np.random.Generator) -> Image:
@@ -172,7 +176,7 @@ def _sensor_noise(size: tuple[int, int], rng: np.random.Generator) -> tuple[Imag
 
 
 def _camera_path(
-    page_size: tuple[int, int], size: tuple[int, int], paths: list[npt.NDArray[np.float32]], rng: np.random.Generator
+    page_size: tuple[int, int], size: tuple[int, int], outlines: Sequence[Polyline], rng: np.random.Generator
 ) -> list[npt.NDArray[np.float64]]:
     """For each frame the 3×3 matrix from page to frame pixels: a slow drift with a slightly unsteady hand.
 
@@ -185,8 +189,7 @@ def _camera_path(
     pace, phase = rng.uniform(1.0, 2.5, 6), rng.uniform(0.0, 2.0 * np.pi, 6)
     time = np.linspace(0.0, 1.0, FRAMES_PER_SCENE)[:, None]
     poses = middle - drift * np.cos(np.pi * time) + 0.12 * spread * np.sin(2.0 * np.pi * pace * time + phase)
-    ink = np.concatenate(paths)
-    hull = cv2.convexHull(ink)
+    hull = cv2.convexHull(np.concatenate(outlines))
     zoom = 1.0
     while True:
         views = [_view(pose, page_size, size, zoom) for pose in poses]
@@ -212,15 +215,14 @@ def _view(
     return view
 
 
-def _truth(page: Page, paths: list[npt.NDArray[np.float32]], view: npt.NDArray[np.float64]) -> tuple[DrawnDigit, ...]:
-    """The page's digits with tight boxes in the frame: the warped paths, and half the line's width around them."""
-    points = cv2.perspectiveTransform(np.concatenate(paths)[:, None], view)[:, 0]
-    starts = np.cumsum([0, *(len(path) for path in paths[:-1])])
-    # Lengths shrink by the square root of what areas shrink by; at the view's middle that is det / w³, w near 1.
-    reach = 0.5 * page.pen_width * np.sqrt(abs(np.linalg.det(view[:2, :2])))
-    low = np.floor(np.minimum.reduceat(points, starts) - reach + 0.75).astype(int)
-    high = np.ceil(np.maximum.reduceat(points, starts) + reach + 0.25).astype(int)
+def _truth(page: Page, view: npt.NDArray[np.float64]) -> tuple[DrawnDigit, ...]:
+    """The page's digits with tight boxes in the frame."""
+    # Outlines run between pixels, whose middles have whole coordinates: half a pixel off, before and after.
+    points = cv2.perspectiveTransform(np.concatenate(page.outlines)[:, None] - 0.5, view)[:, 0] + 0.5
+    starts = np.cumsum([0, *(len(outline) for outline in page.outlines[:-1])])
+    low = np.floor(np.minimum.reduceat(points, starts) + 0.3).astype(int)
+    high = np.ceil(np.maximum.reduceat(points, starts) - 0.3).astype(int)
     return tuple(
-        DrawnDigit(digit.label, Box(int(x), int(y), int(right - x), int(bottom - y)), digit.variant)
+        replace(digit, box=Box(int(x), int(y), int(right - x), int(bottom - y)))
         for digit, (x, y), (right, bottom) in zip(page.digits, low, high, strict=True)
     )

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -71,7 +72,7 @@ class Detection:
 class _Piece:
     """Connected ink: its outline (n, 1, 2) int32 and box in the search image."""
 
-    outline: npt.NDArray[np.int32]
+    outline: npt.NDArray[Any]
     box: Box
     polarity: Polarity
 
@@ -157,7 +158,7 @@ def _ink_masks(search: Image, paper: Image, noise: float, settings: DetectSettin
 
 def _pieces(mask: Image, polarity: Polarity) -> list[_Piece]:
     outlines, tree = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-    if tree is None:
+    if not outlines:
         return []
     # In a two-level tree the contours without a parent are the outer ones; the others are holes.
     return [
@@ -310,4 +311,4 @@ class _Cutter:
 def _peak(ink: Image) -> float:
     """Strength of full ink: the mean of what is above half of the strongest."""
     strongest = cv2.minMaxLoc(ink)[1]
-    return cv2.mean(ink, cv2.compare(ink, strongest / 2, cv2.CMP_GE))[0]  # type: ignore[call-overload,no-any-return]
+    return cv2.mean(ink, cv2.compare(ink, strongest / 2, cv2.CMP_GE))[0]  # type: ignore[call-overload]

@@ -60,6 +60,18 @@ def run_command(command: Callable[[], int]) -> int:
         141 when whoever read stdout has gone away.
     """
     try:
+        code = _exit_code(command)
+        sys.stdout.flush()  # what is still buffered meets a closed pipe here rather than while Python shuts down
+        return code
+    except BrokenPipeError:
+        # Whoever read our output (head, a closed terminal) is gone: the shell's convention is 128 + SIGPIPE.
+        # Without a stdout the interpreter does not try, and complain, once more as it shuts down.
+        sys.stdout = None
+        return 141
+
+
+def _exit_code(command: Callable[[], int]) -> int:
+    try:
         return command()
     except EdgeDigitsError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -67,8 +79,3 @@ def run_command(command: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        # Whoever read our output (head, a closed terminal) is gone: the shell's convention is 128 + SIGPIPE.
-        # Closing stderr-free here keeps the interpreter from complaining again while it shuts down.
-        sys.stdout = None  # type: ignore[assignment]
-        return 141

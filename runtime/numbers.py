@@ -10,21 +10,27 @@ MAX_GAP = 0.75
 """Widest gap between neighbors of a number, as a share of their mean height."""
 
 MAX_DRIFT = 0.5
-"""Greatest difference of neighbors' middles across the line, as a share of their mean height."""
+"""Greatest drift of neighbors' middles off the line, as a share of their mean height."""
 
 MAX_RATIO = 1.9
 """Greatest ratio of neighbors' heights."""
 
 
-def group_numbers(readings: Sequence[Reading]) -> tuple[Number, ...]:
+def group_numbers(readings: Sequence[Reading], unsure: Sequence[Reading] = ()) -> tuple[Number, ...]:
     """Group readings into numbers; each reading is in exactly one.
 
     Each digit is linked to the nearest one on its right that may follow it; so a number may climb or fall with its line.
 
+    Args:
+        readings: accepted digits.
+        unsure: ink that may be digits; where it stands between two readings, they are two numbers, since what a number
+            with a digit left out says is wrong.
+
     Returns:
         Numbers in reading order: line by line from the top, from left to right in each.
     """
-    order = sorted(readings, key=lambda r: r.box.center[0])
+    order = sorted((*readings, *unsure), key=lambda r: r.box.center[0])
+    left_out = {id(reading) for reading in unsure}
     follower: dict[int, int] = {}
     taken: set[int] = set()
     links = sorted(
@@ -40,10 +46,17 @@ def group_numbers(readings: Sequence[Reading]) -> tuple[Number, ...]:
     numbers = []
     for first in range(len(order)):
         if first not in taken:
-            chain = [first]
-            while chain[-1] in follower:
-                chain.append(follower[chain[-1]])
-            numbers.append(_number([order[i] for i in chain]))
+            chain: list[Reading] = []
+            at: int | None = first
+            while at is not None:
+                if id(order[at]) not in left_out:
+                    chain.append(order[at])
+                elif chain:
+                    numbers.append(_number(chain))
+                    chain = []
+                at = follower.get(at)
+            if chain:
+                numbers.append(_number(chain))
     return tuple(number for line in _lines(numbers) for number in line)
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias, cast
@@ -15,6 +13,7 @@ import cv2
 import numpy as np
 
 from runtime.errors import SourceError
+from runtime.quiet import native_stderr_silent
 from runtime.values import Frame, Image
 
 MAX_PIXELS = 100_000_000
@@ -173,30 +172,12 @@ def _decode(data: bytes) -> Image | None:
         return None  # truncated: spared, for libpng would complain on stderr
     array = np.frombuffer(data, np.uint8)
     try:
-        with _c_stderr_silent():
+        with native_stderr_silent():  # libpng and libtiff complain about damaged files
             if _has_alpha(data):
                 return _on_white(cv2.imdecode(array, cv2.IMREAD_UNCHANGED))
             return cv2.imdecode(array, cv2.IMREAD_COLOR)
     except cv2.error:
         return None
-
-
-@contextlib.contextmanager
-def _c_stderr_silent() -> Iterator[None]:
-    """Keep what libpng, libjpeg and libtiff print about damaged files away from the user, who gets our one line."""
-    try:
-        kept = os.dup(2)
-    except OSError:  # no stderr at all: nothing to keep silent
-        yield
-        return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def _has_alpha(data: bytes) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -13,8 +14,8 @@ from runtime.backends import ArtifactClassifier
 from runtime.detect import Detection, DetectSettings, detect
 from runtime.errors import UsageError
 from runtime.numbers import group_numbers
-from runtime.track import Tracked, Tracker, TrackSettings
-from runtime.values import Box, Crop, Frame, Prediction, Reading, Result
+from runtime.track import Candidate, Tracked, Tracker, TrackSettings
+from runtime.values import Box, Crop, Frame, Image, Prediction, Reading, Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,20 +69,19 @@ class Recognizer:
         probabilities = self._classifier.probabilities(pixels)
         classified = perf_counter()
         kept = _best_covers(crops, probabilities[:, self._digits].max(axis=1) if len(crops) else np.empty(0))
-        boxes = [_shift(crops[i].box, offset) for i in kept]
-        tracked = self._follow(boxes, [probabilities[i] for i in kept])
+        candidates = [Candidate(_shift(crops[i].box, offset), probabilities[i], crops[i].pixels) for i in kept]
         readings: list[Reading] = []
         unsure: list[Reading] = []
-        for box, i, seen in zip(boxes, kept, tracked, strict=True):
+        for candidate, seen in zip(candidates, self._follow(candidates), strict=True):
             best = self._digits[int(seen.probabilities[self._digits].argmax())]
             confidence = float(seen.probabilities[best])
             if confidence < self._unsure:
                 continue
-            reading = Reading(
-                box, self._classifier.labels[best], confidence, Prediction(probabilities[i]), seen.track, seen.age
-            )
+            prediction = Prediction(candidate.probabilities)
+            label = self._classifier.labels[best]
+            reading = Reading(candidate.box, label, confidence, prediction, seen.track, seen.age)
             (readings if confidence >= self._accept else unsure).append(reading)
-        numbers = group_numbers(readings)
+        numbers = group_numbers(readings, unsure)
         milliseconds = {
             "detect": (detected - started) * 1e3,
             "classify": (classified - detected) * 1e3,
@@ -92,7 +92,7 @@ class Recognizer:
             tuple(reading for number in group_numbers(unsure) for reading in number.readings),
             numbers,
             milliseconds,
-            "" if readings else _why_nothing(detection, bool(unsure)),
+            "" if readings else _why_nothing(frame.luma, detection, bool(unsure)),
         )
 
     def _detect(self, frame: Frame) -> tuple[Detection, tuple[int, int]]:
@@ -105,10 +105,10 @@ class Recognizer:
             raise UsageError(f"the region of interest {roi.as_list()} is not inside the frame of {width}x{height}")
         return detect(frame.luma[roi.y : roi.bottom, roi.x : roi.right], self._settings.detect), (roi.x, roi.y)
 
-    def _follow(self, boxes: list[Box], probabilities: list[npt.NDArray[np.float32]]) -> list[Tracked]:
+    def _follow(self, candidates: list[Candidate]) -> list[Tracked]:
         if self._tracker is None:
-            return [Tracked(0, 0, row) for row in probabilities]
-        return self._tracker.update(list(zip(boxes, probabilities, strict=True)))
+            return [Tracked(0, 0, candidate.probabilities) for candidate in candidates]
+        return self._tracker.update(candidates)
 
 
 def _best_covers(crops: Sequence[Crop], scores: npt.NDArray[np.floating]) -> list[int]:
@@ -152,17 +152,35 @@ def _best_cover(members: list[int], crops: Sequence[Crop], scores: npt.NDArray[n
     return best[1]
 
 
-def _why_nothing(detection: Detection, unsure: bool) -> str:
+def _why_nothing(luma: Image, detection: Detection, unsure: bool) -> str:
     """Why no digit was read, in a few words that say what to do."""
-    if detection.brightness < 30 and not detection.crops:
+    if detection.brightness < _DARK and not detection.crops:
         return "too dark: add light"
+    if _sharpness(luma) < _SHARP:
+        return "blurred: hold still, or focus"
     if unsure:
-        return "unsure: write larger or move closer"
+        return "unsure: write more clearly, or move closer"
     if detection.crops:
         return "ink, but no digit in it"
-    if detection.small >= 3:
+    if detection.small >= _SPECKS:
         return "ink too small: move closer"
     return "no ink in view"
+
+
+_DARK = 30  # paper at which a webcam's noise drowns ink, in gray levels
+_SHARP = 0.09  # drawn pages in focus have 0.38 to 0.59, under a blur of 3 pixels (standard deviation) 0.04 to 0.08
+_SPECKS = 3
+
+
+def _sharpness(luma: Image) -> float:
+    """Steepest change of slope, as a share of the contrast, at a webcam's size; 1 where there is no contrast."""
+    scale = 640 / max(luma.shape)
+    if scale < 1:
+        luma = cv2.resize(luma, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    low, high = np.percentile(luma, (0.2, 99.8))
+    if high - low < 12:
+        return 1.0
+    return float(np.percentile(np.abs(cv2.Laplacian(luma, cv2.CV_16S)), 99.8) / (high - low))
 
 
 def _shift(box: Box, offset: tuple[int, int]) -> Box:

@@ -92,7 +92,7 @@ class Crop:
 
     Attributes:
         box: where the ink lies in the frame.
-        pixels: uint8 (28, 28), bright ink on black, longest side 20 px, centre of mass at the centre.
+        pixels: uint8 (28, 28), bright ink on black, longest side 20 px, center of mass at the center.
         polarity: the ink against its paper.
         transform: float32 (2, 3), takes frame coordinates (x, y, 1) to coordinates in ``pixels``.
         group: crops with the same number are alternatives made of the same ink: a whole and its parts.

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow loads: it greets at length otherwise
 
 from runtime.errors import UsageError, run_command
 from train.augment import AugmentSettings
 from train.data import load_mnist
+from train.quiet import load_tensorflow
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -47,13 +45,13 @@ def _train(options: argparse.Namespace) -> int:
         value = getattr(options, name)
         if value is not None and value < 1:
             raise UsageError(f"--{name} is {value}; expected 1 or more")
-    data = load_mnist(options.data)
-    print("loading TensorFlow", file=sys.stderr)
+    load_tensorflow()
     from train.fit import FitSettings, fit
     from train.networks import NETWORKS
 
     if options.model not in NETWORKS:
         raise UsageError(f"--model is {options.model}; expected one of {', '.join(NETWORKS)}")
+    data = load_mnist(options.data)
     settings = FitSettings(options.model, options.epochs, options.batch, limit=options.limit, seed=options.seed)
     run = options.out or Path("runs") / options.model
     history = fit(data, settings, AugmentSettings(), run, options.resume)

@@ -6,10 +6,15 @@ offered under CC BY-SA 3.0. It is never copied into this project.
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
+import math
 import os
+import sys
+import zipfile
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,21 +80,33 @@ class Mnist:
     checksums: dict[str, str]
 
 
-def load_mnist(data_dir: Path | None = None) -> Mnist:
+def download_with_keras() -> None:
+    """Fetch ``mnist.npz`` into Keras's cache."""
+    from keras.datasets import mnist
+
+    with contextlib.redirect_stdout(sys.stderr):  # Keras's progress bar
+        mnist.load_data()
+
+
+def load_mnist(data_dir: Path | None = None, *, download: Callable[[], None] = download_with_keras) -> Mnist:
     """Load MNIST and verify every byte of it.
 
     Looked for in this order: ``data_dir``, ``$MNIST_DIR`` (each a folder with the four idx files, gzipped or not, or
     with Keras's ``mnist.npz``), Keras's cache, Keras's download.
 
+    Args:
+        data_dir: the folder to look in, and no other.
+        download: fetches ``mnist.npz`` into Keras's cache.
+
     Raises:
         DataError: a file is missing, truncated or not MNIST's; the message names it.
     """
     folder = data_dir or (Path(os.environ["MNIST_DIR"]) if os.environ.get("MNIST_DIR") else None)
-    parts = _from_folder(folder) if folder else _from_keras()
+    parts = _from_folder(folder) if folder else _from_keras(download)
     checksums = {}
     for name, (array, origin) in parts.items():
         shape, expected = _PARTS[name][2:]
-        found = hashlib.sha256(np.ascontiguousarray(array)).hexdigest()
+        found = hashlib.sha256(array.tobytes()).hexdigest()
         if array.shape != shape or found != expected:
             raise DataError(
                 f"{origin} is not MNIST's: shape {array.shape}, sha256 {found[:12]}…; "
@@ -123,13 +140,14 @@ def read_idx(path: Path) -> Image:
         raise DataError(f"cannot read {path}: {error or 'truncated'}; fetch the file again") from error
     if len(content) < 4 or content[:3] != b"\x00\x00\x08":
         raise DataError(f"{path} is not an idx file of unsigned bytes; fetch the file again")
-    rank = content[3]
-    header = 4 + 4 * rank
-    shape = tuple(int(n) for n in np.frombuffer(content[:header], ">u4", offset=4)) if rank else ()
-    expected = header + int(np.prod(shape, dtype=np.int64))
+    header = 4 + 4 * content[3]
+    if len(content) < header:
+        raise DataError(f"{path} ends within its header of {header} bytes; fetch the file again")
+    shape = tuple(int.from_bytes(content[i : i + 4], "big") for i in range(4, header, 4))
+    expected = header + math.prod(shape)
     if len(content) != expected:
         raise DataError(
-            f"{path} is truncated: {len(content):,} bytes, expected {expected:,} for shape {shape}; fetch the file again"
+            f"{path} has {len(content):,} bytes, expected {expected:,} for shape {shape}; fetch the file again"
         )
     return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
 
@@ -153,17 +171,15 @@ def _from_archive(archive: Path) -> dict[str, tuple[Image, str]]:
     try:
         with np.load(archive, allow_pickle=False) as arrays:
             return {name: (arrays[key], f"{key} in {archive}") for name, (_, key, *_) in _PARTS.items()}
-    except (OSError, ValueError, KeyError, EOFError, zlib.error) as error:
-        raise DataError(f"cannot read {archive}: {error}; delete it and fetch it again") from error
+    except (OSError, ValueError, TypeError, KeyError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        raise DataError(f"cannot read {archive}: {_one_line(error)}; delete it and fetch it again") from error
 
 
-def _from_keras() -> dict[str, tuple[Image, str]]:
+def _from_keras(download: Callable[[], None]) -> dict[str, tuple[Image, str]]:
     cached = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "datasets" / "mnist.npz"
     if not cached.is_file():
-        from keras.datasets import mnist
-
         try:
-            mnist.load_data()  # fetches into the cache
+            download()
         except Exception as error:  # Keras raises bare Exception when a download fails
             raise DataError(
                 f"MNIST is not at hand and Keras could not download it ({_one_line(error)}); "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -17,11 +16,11 @@ import tensorflow as tf
 from scipy.special import log_softmax
 from tqdm import tqdm
 
-from runtime.errors import DataError
+from runtime.errors import DataError, SinkError
 from runtime.values import Image
 from train.augment import AugmentSettings, augment_epoch, draw_nones
 from train.data import Mnist
-from train.networks import NETWORKS
+from train.networks import NETWORKS, load_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,43 +69,49 @@ def fit(
 
     Raises:
         DataError: ``resume`` finds no checkpoint, or one of other settings.
+        SinkError: ``run`` cannot be written to.
     """
     keras.utils.set_random_seed(settings.seed)
     tf.config.experimental.enable_op_determinism()
-    run.mkdir(parents=True, exist_ok=True)
     images, labels = data.train_images[: settings.limit], data.train_labels[: settings.limit]
     steps = -(-(len(images) + round(len(images) * augmentation.none_share)) // settings.batch)
     history: dict[str, Any] = {"settings": asdict(settings), "augmentation": asdict(augmentation), "epochs": []}
+    model = NETWORKS[settings.model]()
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(_optimizer(settings, steps), loss, metrics=["accuracy"], jit_compile=False)
     checkpoint = run / "checkpoint.keras"
     if resume:
-        model, history["epochs"] = _restore(run, checkpoint, history, steps)
-    else:
-        model = NETWORKS[settings.model]()
-        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        model.compile(_optimizer(settings, steps), loss, metrics=["accuracy"], jit_compile=False)
+        history["epochs"] = _restore(model, run, checkpoint, history, steps)
     first = len(history["epochs"])
-    nones = _draw_pool(images, settings, augmentation)
 
-    with tqdm(
-        total=settings.epochs * steps, initial=first * steps, unit="step", desc=settings.model, mininterval=1
-    ) as bar:
-        model.fit(
-            _batches(images, labels, nones, settings, augmentation, first),
-            epochs=settings.epochs,
-            initial_epoch=first,
-            steps_per_epoch=steps,
-            shuffle=False,
-            verbose=0,
-            callbacks=[_Recorder(data, history, run, bar)],
-        )
-    # Keras has put the averaged weights in place at the end of ``fit``.
-    _save(keras.models.Model(model.inputs, model.outputs, name=settings.model), run / "model.keras")
-    checkpoint.unlink(missing_ok=True)
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        if first < settings.epochs:
+            nones = _draw_pool(images, settings, augmentation)
+            with tqdm(
+                total=settings.epochs * steps, initial=first * steps, unit="step", desc=settings.model, mininterval=1
+            ) as bar:
+                model.fit(
+                    _batches(images, labels, nones, settings, augmentation, first),
+                    epochs=settings.epochs,
+                    initial_epoch=first,
+                    steps_per_epoch=steps,
+                    shuffle=False,
+                    verbose=0,
+                    callbacks=[_Recorder(data, history, run, bar)],
+                )
+        model.optimizer.finalize_variable_values(model.trainable_variables)  # the averaged weights
+        _save(keras.models.Model(model.inputs, model.outputs, name=settings.model), run / "model.keras")
+        checkpoint.unlink(missing_ok=True)
+    except OSError as error:
+        raise SinkError(
+            f"cannot write to {run} ({error.strerror or error}); free it, or name another folder"
+        ) from error
     return history
 
 
 class _Recorder(keras.callbacks.Callback):
-    """Moves the bar with each batch; after each epoch validates the averaged weights, keeps the history and a checkpoint."""
+    """Moves the bar with each batch; after each epoch validates the averaged weights and saves history and checkpoint."""
 
     def __init__(self, data: Mnist, history: dict[str, Any], run: Path, bar: tqdm[Any]) -> None:
         super().__init__()
@@ -204,32 +209,39 @@ def _draw_pool(images: Image, settings: FitSettings, augmentation: AugmentSettin
     )
 
 
-def _restore(run: Path, checkpoint: Path, history: dict[str, Any], steps: int) -> tuple[keras.Model, list[Any]]:
-    """The model as the checkpoint holds it, and the history of the epochs that it has behind it."""
+def _restore(model: keras.Model, run: Path, checkpoint: Path, history: dict[str, Any], steps: int) -> list[Any]:
+    """Bring a new model to where the checkpoint was; returns the history of the epochs that it has behind it."""
+    if not checkpoint.is_file():
+        raise DataError(f"nothing to resume in {run}: it holds no {checkpoint.name}; start without --resume")
     try:
         saved = json.loads((run / "history.json").read_text())
-        model = keras.models.load_model(checkpoint)
-    except (OSError, ValueError) as error:
-        raise DataError(f"nothing to resume in {run} ({error}); start without --resume") from error
-    for part in ("settings", "augmentation"):
-        changed = sorted(key for key, value in history[part].items() if saved[part].get(key) != value)
-        if changed:
+        begun = saved["settings"] | saved["augmentation"]
+        epochs = list(saved["epochs"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{run / 'history.json'} is missing or broken ({error}); start without --resume") from error
+    for name, value in (history["settings"] | history["augmentation"]).items():
+        if begun.get(name) != value:
             raise DataError(
-                f"{run} was begun with another {changed[0]}: {saved[part].get(changed[0])}, now {history[part][changed[0]]}; "
+                f"{run} was begun with another {name}: {begun.get(name)}, now {value}; "
                 "resume with the same, or start without --resume"
             )
-    done = int(model.optimizer.iterations.numpy()) // steps
-    return model, saved["epochs"][:done]
+    stopped = load_model(checkpoint)
+    # Copied into an optimizer of our own making: Keras does not save which variables are excluded from weight decay.
+    model.optimizer.build(model.trainable_variables)
+    for variable, value in zip(model.optimizer.variables, stopped.optimizer.variables, strict=True):
+        variable.assign(value)
+    model.set_weights(stopped.get_weights())
+    return epochs[: int(model.optimizer.iterations.numpy()) // steps]
 
 
 def _save(model: keras.Model, path: Path) -> None:
     """Save so that a kill leaves the old file or the new one, never half."""
     fresh = path.with_name(f"fresh-{path.name}")
     model.save(fresh)
-    os.replace(fresh, path)
+    fresh.replace(path)
 
 
 def _write_json(path: Path, value: object) -> None:
     fresh = path.with_name(f"fresh-{path.name}")
     fresh.write_text(json.dumps(value, indent=1) + "\n")
-    os.replace(fresh, path)
+    fresh.replace(path)

@@ -8,12 +8,15 @@ channel in place of space-to-depth.
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable
+from pathlib import Path
 
 import keras
 import tensorflow as tf
 from keras import layers
 
+from runtime.errors import DataError
 from runtime.preprocess import FIELD
 
 LABELS = ("0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "none")
@@ -51,6 +54,19 @@ def edge() -> keras.Model:
 
 NETWORKS: dict[str, Callable[[], keras.Model]] = {"edge": edge}
 """Builders of untrained networks: input (n, 28, 28, 1) float 0–255, output (n, 11) logits."""
+
+
+def load_model(path: Path) -> keras.Model:
+    """Load a model that ``train`` saved.
+
+    Raises:
+        DataError: the file is missing or is not a whole Keras model.
+    """
+    try:
+        return keras.models.load_model(path)
+    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise DataError(f"{path} is not a Keras model ({reason}); train again, without --resume") from error
 
 
 def _stem() -> tuple[keras.KerasTensor, keras.KerasTensor]:

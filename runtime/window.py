@@ -1,0 +1,229 @@
+"""The window: what was read drawn on the picture, with keys; and whether a window can be shown here at all."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+
+from runtime.annotate import banner
+from runtime.errors import SinkError
+from runtime.sinks import Closing, unused_path
+from runtime.values import Frame, Image, Result
+
+log = logging.getLogger(__name__)
+
+KEYS = ("q, Esc\tquit", "space\tpause, go on", "s\tsave the picture", "h\tshow or hide this")
+"""What the keys do: key, tab, meaning."""
+
+
+class WindowSink(Closing):
+    """A window with what was read drawn on the picture; its keys pause, save and quit.
+
+    Attributes:
+        stop_asked: whether the user wants to end: pressed q or Escape, or closed the window.
+    """
+
+    title = "edge-digits"
+
+    def __init__(
+        self,
+        draw: Callable[[Frame, Result], Image],
+        *,
+        live: bool = True,
+        windows: WindowSystem | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        folder: Path = Path(),
+    ) -> None:
+        """Prepare the window; it opens with the first frame.
+
+        Args:
+            draw: makes the picture, uint8 BGR (H, W, 3), of a frame and its result.
+            live: show each frame at once; else wait until it is due by the source's time.
+            windows: shows windows; OpenCV by default.
+            clock: seconds from any start.
+            folder: where the key s saves pictures.
+
+        Raises:
+            SinkError: no window can be shown here.
+        """
+        if windows is None:
+            obstacle = window_obstacle()
+            if obstacle:
+                raise SinkError(f"cannot show a window: {obstacle}")
+        self.stop_asked = False
+        self._windows = windows or OpenCvWindows()
+        self._draw = draw
+        self._live = live
+        self._clock = clock
+        self._folder = folder
+        self._started: float | None = None
+        self._picture: Image | None = None
+        self._help = False
+        self._frames = 0
+
+    def write(self, frame: Frame, result: Result) -> None:
+        """Show the picture and handle keys until the next one is due; while paused, until the user goes on."""
+        self._picture = self._draw(frame, result)
+        self._frames += 1
+        if self._started is None:
+            self._windows.open(self.title, self._picture.shape[1::-1])
+            self._started = self._clock() - frame.seconds
+        self._show()
+        if self._live:
+            self._handle(self._windows.key(0.001), frame)
+            return
+        while not self.stop_asked:
+            wait = frame.seconds - (self._clock() - self._started)
+            self._handle(self._windows.key(min(max(wait, 0.001), 0.1)), frame)
+            if wait <= 0.1:
+                break
+        # Having fallen behind, go on from here rather than hurry after.
+        self._started = max(self._started, self._clock() - frame.seconds - 0.1)
+
+    def close(self) -> None:
+        """Close the window; a single picture stays until a key is pressed."""
+        if self._started is None:
+            return
+        if self._frames == 1 and not self._live and not self.stop_asked:
+            while not self._windows.key(0.1) and self._windows.is_open(self.title):
+                pass
+        self._started = None
+        self._windows.close(self.title)
+
+    def _handle(self, key: str, frame: Frame) -> None:
+        self._act(key, frame)
+        if key != " ":
+            return
+        paused = self._clock()
+        self._show("Paused")
+        key = ""
+        while not self.stop_asked and key != " ":
+            key = self._windows.key(0.1)
+            if key != " ":
+                self._act(key, frame)
+        if self._started is not None:
+            self._started += self._clock() - paused
+
+    def _act(self, key: str, frame: Frame) -> None:
+        if key in ("q", "esc") or not self._windows.is_open(self.title):
+            self.stop_asked = True
+        elif key == "h":
+            self._help = not self._help
+            self._show()
+        elif key == "s" and self._picture is not None:
+            path = unused_path(self._folder / f"edge-digits-{frame.index:06d}.png")
+            if cv2.imwrite(str(path), self._picture):
+                log.info("saved %s", path)
+            else:
+                log.warning("cannot save %s", path)
+
+    def _show(self, note: str = "") -> None:
+        picture = self._picture
+        if picture is None:
+            return
+        if self._help or note:
+            picture = banner(picture, note or "Keys", KEYS)
+        self._windows.show(self.title, picture)
+
+
+class WindowSystem(Protocol):
+    """The part of OpenCV that shows windows; ``OpenCvWindows`` is it, tests hand in another."""
+
+    def open(self, title: str, size: tuple[int, int]) -> None:
+        """Open a window for pictures of this size (width, height)."""
+        ...
+
+    def show(self, title: str, picture: Image) -> None:
+        """Show a picture."""
+        ...
+
+    def key(self, seconds: float) -> str:
+        """Wait for a key as long as this; the key, ``"esc"``, or ``""`` where none was pressed."""
+        ...
+
+    def is_open(self, title: str) -> bool:
+        """Whether the user has left the window open."""
+        ...
+
+    def close(self, title: str) -> None:
+        """Close the window."""
+        ...
+
+
+class OpenCvWindows:
+    """Windows by OpenCV's highgui."""
+
+    def open(self, title: str, size: tuple[int, int]) -> None:
+        """Open a window, at most as large as a small screen."""
+        cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
+        scale = min(1280 / size[0], 800 / size[1], 1.0)
+        cv2.resizeWindow(title, round(size[0] * scale), round(size[1] * scale))
+
+    def show(self, title: str, picture: Image) -> None:
+        """Show a picture."""
+        cv2.imshow(title, picture)
+
+    def key(self, seconds: float) -> str:
+        """Wait for a key; windows are drawn meanwhile."""
+        code = cv2.waitKey(max(round(seconds * 1000), 1)) & 0xFF
+        return {255: "", 27: "esc"}.get(code, chr(code))
+
+    def is_open(self, title: str) -> bool:
+        """Whether the window is still there."""
+        return cv2.getWindowProperty(title, cv2.WND_PROP_VISIBLE) >= 1
+
+    def close(self, title: str) -> None:
+        """Close the window."""
+        if self.is_open(title):
+            cv2.destroyWindow(title)
+
+
+def window_obstacle(framework: str | None = None, display: str | None = None) -> str:
+    """Why no window can be shown here, with what to do; empty where one can.
+
+    To be asked before any window is opened: without a display, OpenCV's windows end the whole process.
+
+    Args:
+        framework: what shows OpenCV's windows, empty for a build without; this build's by default.
+        display: the X display; that of the environment by default.
+    """
+    framework = cv2.currentUIFramework() if framework is None else framework
+    if not framework:
+        return "this OpenCV was built without windows; pip uninstall opencv-python-headless, pip install opencv-python"
+    if not framework.startswith(("QT", "GTK")) or not sys.platform.startswith("linux"):
+        return ""
+    display = os.environ.get("DISPLAY", "") if display is None else display
+    if not display:
+        # The wheel's Qt speaks X alone; on Wayland desktops Xwayland sets DISPLAY.
+        return "no display: DISPLAY is not set (ssh -X sets it, and so does a desktop)"
+    return "" if _display_answers(display) else f"no display answers at DISPLAY={display}"
+
+
+def _display_answers(display: str) -> bool:
+    """Whether an X server listens, at the socket named after the display's number or at TCP port 6000 + number."""
+    host, _, rest = display.rpartition(":")
+    number = rest.partition(".")[0]
+    if not number.isdecimal():
+        return False
+    if host in ("", "unix") or host.startswith("/"):
+        path = f"/tmp/.X11-unix/X{number}"
+        attempts = [(socket.AF_UNIX, path), (socket.AF_UNIX, "\0" + path)]
+    else:
+        attempts = []
+    for family, address in attempts:
+        with socket.socket(family, socket.SOCK_STREAM) as connection:
+            if not connection.connect_ex(address):
+                return True
+    try:
+        socket.create_connection((host or "localhost", 6000 + int(number)), timeout=1).close()
+    except OSError:
+        return False
+    return True

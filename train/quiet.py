@@ -1,0 +1,42 @@
+"""TensorFlow and the converters without their greetings, which are written to stderr below Python."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+def load_tensorflow() -> None:
+    """Import TensorFlow and wake its devices, a GPU too where there is one; takes seconds."""
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever ~/.keras/keras.json says
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # later remarks, but for errors
+    print("loading TensorFlow", file=sys.stderr, flush=True)
+    with quiet():
+        import tensorflow as tf
+
+        tf.config.list_logical_devices()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep file descriptor 2 silent while all goes well; what was held back is shown when an exception passes."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with tempfile.TemporaryFile() as remarks:
+            os.dup2(remarks.fileno(), 2)
+            try:
+                yield
+            except BaseException:
+                sys.stderr.flush()
+                remarks.seek(0)
+                os.write(kept, remarks.read())
+                raise
+            finally:
+                sys.stderr.flush()
+                os.dup2(kept, 2)
+    finally:
+        os.close(kept)
