@@ -294,7 +294,8 @@ def _compare(artifact: Artifact, side: str, expected: TensorSpec, found: TensorS
         )
     if side == "input" and expected.dtype == "int8" and (expected.scale, expected.zero_point) != (1.0, -128):
         raise BundleError(
-            f"{artifact.name}: int8 input has scale {expected.scale}, zero point {expected.zero_point}; expected 1, -128"
+            f"{artifact.name}: int8 input has scale {expected.scale}, zero point {expected.zero_point}; "
+            "expected 1 and -128"
         )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +29,7 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """A tensor at the model's edge: real value = ``scale`` · (stored − ``zero_point``); scale 0 where it is not quantized."""
+    """A tensor at the model's edge: real = ``scale`` · (stored − ``zero_point``); scale 0 where it is not quantized."""
 
     shape: tuple[int, ...]
     dtype: str
@@ -125,12 +126,22 @@ class Bundle:
         """The golden vectors, verified.
 
         Raises:
-            BundleError: the file is missing or altered.
+            BundleError: the file is missing or altered, or holds something else.
         """
         content = self._verified(self.manifest.golden, self.manifest.golden_sha256)
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            logits = {key: arrays[key] for key in arrays.files if key != "inputs"}
-            return Golden(arrays["inputs"], logits)
+        try:
+            with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+                golden = Golden(arrays["inputs"], {key: arrays[key] for key in arrays.files if key != "inputs"})
+            count = len(golden.inputs)
+            if golden.inputs.dtype != np.uint8 or golden.inputs.shape != (max(count, 1), FIELD, FIELD):
+                raise ValueError(f"inputs are {golden.inputs.dtype} {golden.inputs.shape}")
+            for name, logits in golden.logits.items():
+                if logits.shape != (count, len(self.manifest.labels)):
+                    raise ValueError(f"{name} has {logits.shape}, expected {(count, len(self.manifest.labels))}")
+        except (KeyError, TypeError, ValueError, BadZipFile) as error:
+            path = self.folder / self.manifest.golden
+            raise BundleError(f"{path} does not hold golden vectors ({error}); {_FETCH_AGAIN}") from error
+        return golden
 
     def _verified(self, file: str, sha256: str) -> bytes:
         path = self.folder / file
@@ -201,7 +212,7 @@ def load_bundle(model: str | Path = "edge") -> Bundle:
     if manifest.preprocess_version != PREPROCESS_VERSION:
         raise BundleError(
             f"model {manifest.name} was trained on preprocessing version {manifest.preprocess_version}, "
-            f"this runtime has {PREPROCESS_VERSION}; install the release that it came with, or train and export it again"
+            f"this runtime has {PREPROCESS_VERSION}; install the release that it came with, or train and export again"
         )
     return Bundle(folder, manifest)
 
@@ -225,7 +236,8 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 def _seal(content: Mapping[str, Any]) -> str:
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    # JSON can spell half a surrogate pair, which UTF-8 proper cannot: such a manifest is to be refused, not to crash.
+    return hashlib.sha256(canonical.encode(errors="surrogatepass")).hexdigest()
 
 
 def _parse(stored: dict[str, Any]) -> Manifest:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from runtime.values import Box, Number, Reading
 
@@ -19,7 +19,7 @@ MAX_RATIO = 1.9
 def group_numbers(readings: Sequence[Reading], unsure: Sequence[Reading] = ()) -> tuple[Number, ...]:
     """Group readings into numbers; each reading is in exactly one.
 
-    Each digit is linked to the nearest one on its right that may follow it; so a number may climb or fall with its line.
+    Each digit is linked to the nearest one on its right that may follow it; so a number may climb with its line.
 
     Args:
         readings: accepted digits.
@@ -33,13 +33,7 @@ def group_numbers(readings: Sequence[Reading], unsure: Sequence[Reading] = ()) -
     left_out = {id(reading) for reading in unsure}
     follower: dict[int, int] = {}
     taken: set[int] = set()
-    links = sorted(
-        (gap, i, j)
-        for i, left in enumerate(order)
-        for j, right in enumerate(order[i + 1 :], i + 1)
-        if (gap := _gap(left.box, right.box)) is not None
-    )
-    for _, i, j in links:
+    for _, i, j in sorted(_links(order)):
         if i not in follower and j not in taken:
             follower[i] = j
             taken.add(j)
@@ -60,6 +54,20 @@ def group_numbers(readings: Sequence[Reading], unsure: Sequence[Reading] = ()) -
     return tuple(number for line in _lines(numbers) for number in line)
 
 
+def _links(order: Sequence[Reading]) -> Iterator[tuple[float, int, int]]:
+    """Pairs of readings, sorted by their centers, that may be neighbors of a number: gap, left one, right one."""
+    tallest = max((reading.box.height for reading in order), default=0)
+    widest = max((reading.box.width for reading in order), default=0)
+    for i, left in enumerate(order):
+        for j in range(i + 1, len(order)):
+            right = order[j]
+            if right.box.center[0] - left.box.right > MAX_GAP * tallest + widest / 2:
+                break  # its middle is too far off for its left edge to be near, and so are all that follow
+            gap = _gap(left.box, right.box)
+            if gap is not None:
+                yield gap, i, j
+
+
 def _gap(left: Box, right: Box) -> float | None:
     """Gap between neighbors in mean heights; None where the right one does not follow the left one."""
     height = (left.height + right.height) / 2
@@ -78,18 +86,18 @@ def _number(readings: list[Reading]) -> Number:
 
 
 def _lines(numbers: Sequence[Number]) -> list[list[Number]]:
-    """Numbers line by line: from the top, each starts a line or joins the one whose last number it is level with."""
+    """Numbers line by line: from the left, each joins the nearest line with whose last digit its first is level.
+
+    Digits that face each other are level on a tilted page too, where the numbers' boxes overlap those of other lines.
+    """
     lines: list[list[Number]] = []
-    for number in sorted(numbers, key=lambda n: n.readings[0].box.center[1]):
-        for line in lines:
-            if any(_level(number.box, other.box) for other in line):
-                line.append(number)
-                break
+    for number in sorted(numbers, key=lambda n: n.box.x):
+        level = [line for line in lines if _level(line[-1].readings[-1].box, number.readings[0].box)]
+        if level:
+            max(level, key=lambda line: line[-1].box.right).append(number)
         else:
             lines.append([number])
-    for line in lines:
-        line.sort(key=lambda n: n.box.x)
-    return lines
+    return sorted(lines, key=lambda line: line[0].readings[0].box.center[1])
 
 
 def _level(a: Box, b: Box) -> bool:

@@ -23,7 +23,7 @@ class TrackSettings:
 
     Attributes:
         memory: share of the past evidence that each frame keeps; 0.8 weighs about the last five frames.
-        min_iou: least overlap of a candidate with a track's last box, where neither holds the other's center.
+        min_iou: least overlap of a candidate with a track's last box, unless each holds the other's center.
         min_likeness: least correlation of a candidate's softened pixels with those that its track had last. In the
             demo clip 99.9 % of a digit's successive looks are above 0.90, 95 % of pairs of digits under 0.82.
         patience: frames that a track outlives without a candidate.
@@ -84,16 +84,10 @@ class Tracker:
         self._frame += 1
         settings = self._settings
         looks = [_look(candidate.pixels) for candidate in candidates]
-        pairs = sorted(
-            (-overlap, i, j)
-            for i, candidate in enumerate(candidates)
-            for j, track in enumerate(self._tracks)
-            if (overlap := self._overlap(candidate.box, track.box)) > 0
-            and float(looks[i] @ track.look) >= settings.min_likeness
-        )
+        pairs = self._pairs(candidates, looks)
         joined: dict[int, _Track] = {}
         taken: set[int] = set()
-        for _, i, j in pairs:
+        for i, j in pairs:
             if i not in joined and j not in taken:
                 joined[i] = self._tracks[j]
                 taken.add(j)
@@ -112,18 +106,37 @@ class Tracker:
             track.weight = track.weight * keep + 1
             track.box, track.look, track.seen = candidate.box, looks[i], self._frame
             out.append(Tracked(track.identity, self._frame - track.born, _normalize(track.evidence / track.weight)))
-        self._tracks = [track for track in self._tracks if self._frame - track.seen < settings.patience]
+        self._tracks = [track for track in self._tracks if self._frame - track.seen <= settings.patience]
         return out
 
-    def _overlap(self, a: Box, b: Box) -> float:
-        """Rank of a match, 0 for none: the IoU, where it is enough or each holds the other's center."""
-        iou = a.iou(b)
-        return iou if iou >= self._settings.min_iou or (_holds(a, b) and _holds(b, a)) else 0.0
+    def _pairs(
+        self, candidates: Sequence[Candidate], looks: Sequence[npt.NDArray[np.float32]]
+    ) -> list[tuple[int, int]]:
+        """Candidates and tracks that may go together, by index, those that overlap most first."""
+        if not candidates or not self._tracks:
+            return []
+        settings = self._settings
+        a = _corners([candidate.box for candidate in candidates])[:, None]
+        b = _corners([track.box for track in self._tracks])[None]
+        shared = np.prod(np.maximum(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0), axis=2)
+        area_a, area_b = np.prod(a[..., 2:] - a[..., :2], axis=2), np.prod(b[..., 2:] - b[..., :2], axis=2)
+        iou = shared / (area_a + area_b - shared)
+        near = (iou >= settings.min_iou) | (_hold(a, b) & _hold(b, a))
+        alike = np.stack(looks) @ np.stack([track.look for track in self._tracks]).T >= settings.min_likeness
+        rows, columns = np.nonzero(near & alike)
+        order = np.argsort(-iou[rows, columns], kind="stable")
+        return list(zip(rows[order].tolist(), columns[order].tolist(), strict=True))
 
 
-def _holds(a: Box, b: Box) -> bool:
-    x, y = b.center
-    return a.x <= x < a.right and a.y <= y < a.bottom
+def _corners(boxes: Sequence[Box]) -> npt.NDArray[np.float64]:
+    """Boxes as rows of left, top, right, bottom."""
+    return np.array([(box.x, box.y, box.right, box.bottom) for box in boxes], np.float64)
+
+
+def _hold(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Where boxes ``a`` hold the center of boxes ``b``."""
+    center = (b[..., :2] + b[..., 2:]) / 2
+    return np.all((a[..., :2] <= center) & (center < a[..., 2:]), axis=-1)
 
 
 def _look(pixels: Image) -> npt.NDArray[np.float32]:

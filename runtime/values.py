@@ -1,7 +1,7 @@
 """The values that pass between the stages: all frozen, none knows how it was made.
 
-A ``Frame`` becomes ``Crop``s (detect), ``Prediction``s (classify), ``Reading``s (choose, track) and ``Number``s (group);
-a ``Result`` holds what came of one frame.
+A ``Frame`` becomes ``Crop``s (detect), ``Prediction``s (classify), ``Reading``s (choose, track) and ``Number``s
+(group); a ``Result`` holds what came of one frame.
 """
 
 from __future__ import annotations
@@ -96,7 +96,8 @@ class Crop:
         polarity: the ink against its paper.
         transform: float32 (2, 3), takes frame coordinates (x, y, 1) to coordinates in ``pixels``.
         group: crops with the same number are alternatives made of the same ink: a whole and its parts.
-        parts: the pieces of ink that the crop covers, numbered within its group; alternatives that share one exclude each other.
+        parts: the pieces of ink that the crop covers, numbered within its group; alternatives that share one exclude
+            each other.
     """
 
     box: Box
@@ -137,7 +138,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Number:
-    """Neighbouring readings in reading order: ``text`` such as ``"407"``; ``confidence`` that of its least sure digit."""
+    """Neighboring readings in order: ``text`` such as ``"407"``; ``confidence`` that of its least sure digit."""
 
     text: str
     box: Box
