@@ -54,6 +54,10 @@ export: $(VENV)/.stamp ## write the bundle of MODEL, if every artifact agrees wi
 bench: $(VENV)/.stamp ## measure latency, sizes and the frame pipeline
 	$(BIN)/python -m benchmarks $(ARGS)
 
+.PHONY: pictures
+pictures: $(VENV)/.stamp ## draw the pictures that README shows
+	$(BIN)/python tools/draw_pictures.py $(ARGS)
+
 .PHONY: wheel
 wheel: $(VENV)/.stamp ## build dist/edge_digits-….whl, model bundles inside
 	$(BIN)/python -m build --wheel --no-isolation

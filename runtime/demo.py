@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from runtime.strokes import PAPERS, PENS, VARIANTS, Color, DrawnDigit, Hand, Page, Polyline, draw_page
+from runtime.pages import PAPERS, Color, DrawnDigit, Page, draw_page
+from runtime.strokes import PENS, VARIANTS, Hand, Polyline
 from runtime.values import Box, Image
 
 FRAMES_PER_SCENE = 28

@@ -293,15 +293,16 @@ class _Cutter:
     def _paper_level(self, box: Box) -> float:
         cell = self._settings.cell
         cells = self._paper[box.y // cell : -(-box.bottom // cell), box.x // cell : -(-box.right // cell)]
-        return float(np.median(cells))
+        return cv2.mean(cells)[0]
 
     def _mask(self, pieces: Sequence[_Piece], full: Box, size: tuple[int, int]) -> Image:
         """The pieces' own ink, and a rim of a search pixel for its soft edge: uint8 ``size``, 0 or 255."""
         mask = np.zeros((size[1], size[0]), np.uint8)
-        factor = np.array([size[0] / full.width, size[1] / full.height]) * self._scale
-        offset = np.array([full.x, full.y]) * [size[0] / full.width, size[1] / full.height]
+        across, down = size[0] / full.width, size[1] / full.height
+        factor = np.array([across * self._scale[0], down * self._scale[1]])
         # Outlines run through pixel centers, half a pixel in; four fractional bits keep them exact.
-        outlines = [np.round(((p.outline + 0.5) * factor - offset - 0.5) * 16).astype(np.int32) for p in pieces]
+        shift = 0.5 * factor - (full.x * across + 0.5, full.y * down + 0.5)
+        outlines = [np.rint(p.outline * (16 * factor) + 16 * shift).astype(np.int32) for p in pieces]
         rim = max(round(3 * float(factor.max())), 2)
         cv2.fillPoly(mask, outlines, 255, cv2.LINE_8, 4)
         cv2.polylines(mask, outlines, True, 255, rim, cv2.LINE_8, 4)

@@ -39,7 +39,7 @@ from runtime.pictures import (
 from runtime.values import Frame, Image
 
 if TYPE_CHECKING:
-    from runtime.strokes import DrawnDigit
+    from runtime.pages import DrawnDigit
 
 log = logging.getLogger(__name__)
 

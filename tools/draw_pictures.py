@@ -1,4 +1,4 @@
-"""Draw the picture that opens the README: four frames of the demo as ``runtime.camera`` shows them. Run by ``make pictures``."""
+"""Draw the picture that opens the README: four frames of the demo as ``runtime.camera`` shows them."""
 
 from __future__ import annotations
 

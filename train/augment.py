@@ -6,12 +6,13 @@ runtime's own ``preprocess``, as everything is that the device cuts from a frame
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
 from runtime.preprocess import FIELD, preprocess, stroke_width
+from runtime.strokes import PENS, VARIANTS, Hand, digit_strokes, draw_ink
 from runtime.values import Image
 from train.distractors import SIDE, draw_distractor
 
@@ -19,6 +20,23 @@ _GRIDS = {side: np.indices((side, side), np.float32) for side in (FIELD, SIDE)}
 
 NONE = 10
 """The class of what is not a digit; the digits are 0–9."""
+
+
+HELD_OUT = frozenset(
+    (
+        "0-tail",
+        "1-flag-serif",
+        "2-swan",
+        "3-curl",
+        "4-cup",
+        "5-curly",
+        "6-upright",
+        "7-wave",
+        "8-clockwise",
+        "9-separate",
+    )
+)
+"""Ways of writing that are never trained on, so that drawn pages can tell what the model makes of unseen hands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +106,28 @@ def draw_nones(count: int, digits: Image, settings: AugmentSettings, rng: np.ran
             ink = _warp(ink, SIDE, 0, settings, rng)
         out[i] = preprocess(_as_seen(ink, rng))[0]
     return out
+
+
+def draw_digits(count: int, rng: np.random.Generator) -> tuple[Image, Image]:
+    """Write digits with a pen, each by a writer of its own, loosely: the forms that MNIST's American hands lack.
+
+    Args:
+        count: how many.
+        rng: source of all randomness.
+
+    Returns:
+        uint8 (count, 28, 28) as the device would cut them, and their labels, uint8 (count,), in turn 0–9.
+    """
+    images = np.empty((count, FIELD, FIELD), np.uint8)
+    labels = (np.arange(count) % 10).astype(np.uint8)
+    variants = set(VARIANTS) - HELD_OUT
+    for image, label in zip(images, labels, strict=True):
+        hand = replace(Hand.random(rng, variants), looseness=rng.uniform(0.01, 0.03))
+        strokes = [path * 64 + 16 for path in digit_strokes(str(label), rng, hand=hand)]
+        width, height = (int(side) for side in np.ceil(np.max([path.max(axis=0) for path in strokes], axis=0)) + 16)
+        ink = draw_ink(strokes, (width, height), rng, pen=PENS["gel"], width=rng.uniform(3, 10))
+        image[:] = preprocess(cv2.convertScaleAbs(ink, alpha=255))[0]
+    return images, labels
 
 
 def _warp(image: Image, side: int, shift: float, settings: AugmentSettings, rng: np.random.Generator) -> Image:

@@ -169,7 +169,8 @@ def _from_folder(folder: Path) -> dict[str, tuple[Image, str]]:
 
 def _from_archive(archive: Path) -> dict[str, tuple[Image, str]]:
     try:
-        with np.load(archive, allow_pickle=False) as arrays:
+        # Opened here, since ``np.load`` leaves a broken archive open.
+        with archive.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return {name: (arrays[key], f"{key} in {archive}") for name, (_, key, *_) in _PARTS.items()}
     except (OSError, ValueError, TypeError, KeyError, EOFError, zlib.error, zipfile.BadZipFile) as error:
         raise DataError(f"cannot read {archive}: {_one_line(error)}; delete it and fetch it again") from error

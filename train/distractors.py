@@ -1,7 +1,8 @@
 """What is not a digit: ink that a camera sees beside digits, drawn for the ``none`` class.
 
-Each family is a small function ``(rng, digits) -> uint8 (96, 96)`` ink, bright on black. What could pass for a digit
-is left out by construction: upright bars (1), closed rings (0), and the letters that share a digit's shape.
+Each family is a small function ``(rng, digits) -> uint8 (96, width)`` ink, bright on black; the width is 96 but for
+joined digits. What could pass for a digit is left out by construction: upright bars (1), closed rings (0), and the
+letters that share a digit's shape.
 """
 
 from __future__ import annotations
@@ -40,9 +41,9 @@ def draw_distractor(rng: np.random.Generator, digits: Image) -> Image:
         digits: uint8 (n, 28, 28) digit images, for the families made of digits (cut, joined, crossed out).
 
     Returns:
-        uint8 (96, 96), bright ink on black, never empty.
+        uint8 (96, width), bright ink on black, never empty; the width is 96 but for joined digits.
     """
-    family = _FAMILIES[rng.choice(len(_FAMILIES), p=_WEIGHTS)]
+    family = list(FAMILIES)[rng.choice(len(FAMILIES), p=_WEIGHTS)]
     canvas = family(rng, digits)
     while not canvas.any():
         canvas = family(rng, digits)
@@ -76,7 +77,8 @@ def _scribble(rng: np.random.Generator, digits: Image) -> Image:
     canvas = np.zeros((SIDE, SIDE), np.uint8)
     thickness = int(rng.integers(2, 10))
     for _ in range(rng.integers(1, 4)):
-        points = rng.uniform(10, SIDE - 10, (rng.integers(4, 9), 2))
+        # At least seven turns: with fewer, a single stroke now and then makes a fair digit.
+        points = rng.uniform(10, SIDE - 10, (rng.integers(7, 13), 2))
         cv2.polylines(canvas, [np.round(_smooth(points)).astype(np.int32)], False, 255, thickness, cv2.LINE_AA)
     return canvas
 
@@ -204,7 +206,7 @@ def _bend(rng: np.random.Generator, canvas: Image, strength: float) -> Image:
 
 _GRID = np.indices((SIDE, SIDE), np.float32)
 
-_FAMILY_WEIGHTS: dict[Callable[[np.random.Generator, Image], Image], float] = {
+FAMILIES: dict[Callable[[np.random.Generator, Image], Image], float] = {
     _letter: 5,
     _word: 2,
     _sign: 1.5,
@@ -218,5 +220,6 @@ _FAMILY_WEIGHTS: dict[Callable[[np.random.Generator, Image], Image], float] = {
     _joined: 2.5,
     _crossed_out: 1,
 }
-_FAMILIES = list(_FAMILY_WEIGHTS)
-_WEIGHTS = np.array(list(_FAMILY_WEIGHTS.values())) / sum(_FAMILY_WEIGHTS.values())
+"""Every family, and how often it is drawn beside the others."""
+
+_WEIGHTS = np.array(list(FAMILIES.values())) / sum(FAMILIES.values())

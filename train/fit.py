@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from runtime.errors import DataError, SinkError
 from runtime.values import Image
-from train.augment import AugmentSettings, augment_epoch, draw_nones
+from train.augment import AugmentSettings, augment_epoch, draw_digits, draw_nones
 from train.data import Mnist
 from train.networks import NETWORKS, load_model
 
@@ -34,7 +34,8 @@ class FitSettings:
         learning_rate: the highest, reached after one epoch of warm-up; then a cosine to zero.
         weight_decay: AdamW's, decoupled.
         average: span of the averaged weights that validation and the saved model use, as a share of all steps.
-        none_pool: pictures of the ``none`` class drawn before training.
+        none_pool: pictures of the ``none`` class drawn before training, or as many as all epochs use, if fewer.
+        drawn_share: digits drawn with a pen, as a share of MNIST's.
         limit: use this many training digits only, for a trial; None for all.
         seed: of everything random; the same seed gives the same weights on the same machine.
     """
@@ -46,6 +47,7 @@ class FitSettings:
     weight_decay: float = 0.02
     average: float = 0.05
     none_pool: int = 40_000
+    drawn_share: float = 0.12
     limit: int | None = None
     seed: int = 0
 
@@ -73,7 +75,7 @@ def fit(
     """
     keras.utils.set_random_seed(settings.seed)
     tf.config.experimental.enable_op_determinism()
-    images, labels = data.train_images[: settings.limit], data.train_labels[: settings.limit]
+    images, labels = _digits(data, settings)
     steps = -(-(len(images) + round(len(images) * augmentation.none_share)) // settings.batch)
     history: dict[str, Any] = {"settings": asdict(settings), "augmentation": asdict(augmentation), "epochs": []}
     model = NETWORKS[settings.model]()
@@ -111,7 +113,7 @@ def fit(
 
 
 class _Recorder(keras.callbacks.Callback):
-    """Moves the bar with each batch; after each epoch validates the averaged weights and saves history and checkpoint."""
+    """Moves the bar with each batch; after each epoch validates the averaged weights, saves history and checkpoint."""
 
     def __init__(self, data: Mnist, history: dict[str, Any], run: Path, bar: tqdm[Any]) -> None:
         super().__init__()
@@ -200,9 +202,19 @@ def _optimizer(settings: FitSettings, steps: int) -> keras.optimizers.Optimizer:
     return optimizer
 
 
+def _digits(data: Mnist, settings: FitSettings) -> tuple[Image, Image]:
+    """What is trained on: MNIST's digits, and drawn ones."""
+    images, labels = data.train_images[: settings.limit], data.train_labels[: settings.limit]
+    drawn, drawn_labels = draw_digits(
+        round(len(images) * settings.drawn_share), np.random.default_rng([settings.seed, 2])
+    )
+    return np.concatenate([images, drawn]), np.concatenate([labels, drawn_labels])
+
+
 def _draw_pool(images: Image, settings: FitSettings, augmentation: AugmentSettings) -> Image:
     rng = np.random.default_rng([settings.seed, 0])
-    count = settings.none_pool if augmentation.none_share else 1
+    used = settings.epochs * round(len(images) * augmentation.none_share)
+    count = max(min(settings.none_pool, used), 1)
     chunks = [min(1000, count - start) for start in range(0, count, 1000)]
     return np.concatenate(
         [draw_nones(n, images, augmentation, rng) for n in tqdm(chunks, desc="drawing what is not a digit", unit="k")]
