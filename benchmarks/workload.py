@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 
 from runtime.detect import detect
-from runtime.strokes import PAPERS, PENS, DrawnDigit, draw_page
+from runtime.pages import PAPERS, DrawnDigit, draw_page
+from runtime.strokes import PENS
 from runtime.values import Frame, Image
 
 SIZE = (640, 480)

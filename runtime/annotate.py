@@ -74,12 +74,19 @@ def annotate(scene: Image, result: Result, *, fps: float | None = None) -> Image
     return canvas
 
 
-def banner(scene: Image, title: str, lines: Sequence[str]) -> Image:
-    """Write lines on a dark panel in the middle of a copy of a picture: help, or a pause.
+def banner(scene: Image, title: str, text: str) -> Image:
+    """Write a title and a line under it at the foot of a copy of a picture, uint8 BGR (H, W, 3)."""
+    canvas = scene.copy()
+    _Drawing(canvas).banner(title, text)
+    return canvas
+
+
+def panel(scene: Image, title: str, lines: Sequence[str]) -> Image:
+    """Write lines on a dark panel in the middle of a copy of a picture.
 
     Args:
         scene: uint8 (H, W, 3) in BGR order; left as it is.
-        title: in large letters.
+        title: in bold letters.
         lines: below it. Where a line holds a tab, what follows it begins in a second column.
     """
     canvas = scene.copy()

@@ -34,9 +34,17 @@ FLOAT_TOLERANCE = 1e-4
 
 
 class Classifier(Protocol):
-    """Answers crops with logits over ``labels``."""
+    """Answers crops with logits over ``labels``.
+
+    Attributes:
+        labels: meaning of each output.
+        accept: confidence from which a digit is read.
+        unsure: confidence from which ink is shown as a possible digit.
+    """
 
     labels: tuple[str, ...]
+    accept: float
+    unsure: float
 
     def logits(self, crops: Image) -> npt.NDArray[np.float32]:
         """Answer crops, uint8 (n, 28, 28) bright on black, with float32 (n, labels) owned by the caller."""
@@ -50,12 +58,15 @@ class ArtifactClassifier(ABC):
 
     Attributes:
         labels: meaning of each output.
-        artifact: what runs, with its thresholds.
+        artifact: what runs.
+        accept: confidence from which a digit is read.
+        unsure: confidence from which ink is shown as a possible digit.
     """
 
     def __init__(self, labels: tuple[str, ...], artifact: Artifact) -> None:
         self.labels = labels
         self.artifact = artifact
+        self.accept, self.unsure = artifact.accept, artifact.unsure
 
     def logits(self, crops: Image) -> npt.NDArray[np.float32]:
         """Answer crops with logits.
@@ -82,7 +93,7 @@ class ArtifactClassifier(ABC):
         for row, pixels in zip(out, stored, strict=True):
             row[:] = self._invoke(pixels)
         spec = self.artifact.output
-        if spec.scale:
+        if spec.dtype != "float32":
             out -= spec.zero_point
             out *= spec.scale
         return out

@@ -29,7 +29,15 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """A tensor at the model's edge: real = ``scale`` · (stored − ``zero_point``); scale 0 where it is not quantized."""
+    """A tensor at the model's edge.
+
+    Attributes:
+        shape: batch first, which is 1.
+        dtype: as stored.
+        scale: the step in which the real values move, 0 where they are not quantized. Where the dtype is an integer,
+            real = ``scale`` · (stored − ``zero_point``); a quantized graph may also store real values, as float32.
+        zero_point: the stored value of a real zero.
+    """
 
     shape: tuple[int, ...]
     dtype: str

@@ -32,7 +32,7 @@ from runtime.options import (
 )
 from runtime.recognizer import Recognizer
 from runtime.scoring import Score, TrueDigit, score_readings
-from runtime.sinks import JsonSink, Sink, TextSink, VideoSink
+from runtime.sinks import JsonSink, Sink, TextSink, VideoSink, write_line
 from runtime.sources import DemoSource, FrameSource, PictureSource, open_source
 from runtime.values import Frame, Image, Result
 from runtime.window import WindowSink, window_obstacle
@@ -272,25 +272,26 @@ def _window(display: str, overlay: Overlay, live: bool) -> WindowSink | None:
 
 
 def _report(summary: Summary, source: FrameSource, out: TextIO) -> None:
-    dropped = f", {source.dropped} dropped" if source.live or source.dropped else ""
+    lost = ""
+    if source.live or source.dropped:
+        lost = f", {source.dropped} {'dropped' if source.live else 'left out'}"
     log.info(
         "%d frames in %.1f s%s; recognition alone: %.0f frames per second",
         summary.frames,
         summary.seconds,
-        dropped,
+        lost,
         summary.fps,
     )
     score = summary.score
     if score is None:
         return
     share = 100 * score.right / max(score.shown, 1)
-    print(
+    line = (
         f"{source.name}: {score.shown} digits in {summary.frames} frames: {score.right} right ({share:.2f} %), "
         f"{score.wrong} wrong, {score.missed} missed, {score.invented} invented; "
-        f"{summary.fps:.0f} frames per second (recognition alone)",
-        file=out,
-        flush=True,
+        f"{summary.fps:.0f} frames per second (recognition alone)"
     )
+    write_line(out, line, "the score")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -35,7 +35,8 @@ class DetectSettings:
         noise: least difference of ink from its paper, in standard deviations of the sensor's noise.
         min_height: least height of a digit.
         max_height: greatest height of a digit, as a share of the search image's height.
-        max_candidates: crops a frame; more are dropped, the smallest first, and counted.
+        max_candidates: pieces of a digit's height looked at in a frame, and crops made of them; more are dropped, the
+            smallest first, and counted.
     """
 
     side: int = 640
@@ -99,6 +100,7 @@ def detect(luma: Image, settings: DetectSettings = DetectSettings()) -> Detectio
         pieces += _pieces(mask, polarity)
     tall = settings.max_height * search.shape[0]
     usable = [p for p in pieces if max(p.box.width, p.box.height) >= 3 and p.box.height <= tall]
+    dropped = max(sum(p.box.height >= settings.min_height for p in usable) - settings.max_candidates, 0)
     clusters = _clusters(usable, settings)
     candidates = [
         (group, cluster, parts)
@@ -106,8 +108,8 @@ def detect(luma: Image, settings: DetectSettings = DetectSettings()) -> Detectio
         for parts in _alternatives(cluster)
         if _may_be_digit(_union([cluster[i].box for i in parts]), search.shape, settings)
     ]
-    dropped = max(len(candidates) - settings.max_candidates, 0)
-    if dropped:
+    if len(candidates) > settings.max_candidates:
+        dropped += len(candidates) - settings.max_candidates
         candidates.sort(key=lambda c: -max(c[1][i].box.height for i in c[2]))
         candidates = sorted(candidates[: settings.max_candidates], key=lambda c: c[0])
     cutter = _Cutter(luma, paper, search.shape, settings)
@@ -169,28 +171,33 @@ def _pieces(mask: Image, polarity: Polarity) -> list[_Piece]:
 
 
 def _clusters(pieces: Sequence[_Piece], settings: DetectSettings) -> list[list[_Piece]]:
-    """Pieces that may be of one digit, together; clusters less tall than a digit are left out."""
-    order = sorted(range(len(pieces)), key=lambda i: pieces[i].box.x)
-    cluster_of = list(range(len(pieces)))
+    """Pieces that may be of one digit, together, from left to right; each cluster has one of a digit's height."""
+    tall = [i for i, piece in enumerate(pieces) if piece.box.height >= settings.min_height]
+    tall = sorted(tall, key=lambda i: -pieces[i].box.height)[: settings.max_candidates]
+    left, top, right, bottom = (
+        np.array([(p.box.x, p.box.y, p.box.right, p.box.bottom) for p in pieces]).reshape(-1, 4).T
+    )
+    cluster_of = {i: i for i in tall}
 
     def root(i: int) -> int:
         while cluster_of[i] != i:
             i = cluster_of[i]
         return i
 
-    for position, i in enumerate(order):
+    for i in tall:
         a = pieces[i]
-        reach = a.box.right + max(a.box.height, a.box.width) * _NEAR
-        for j in order[position + 1 :]:
+        reach = _NEAR * max(a.box.width, a.box.height)
+        near = (left <= a.box.right + reach) & (right >= a.box.x - reach)
+        near &= (top <= a.box.bottom + reach) & (bottom >= a.box.y - reach)
+        for j in np.flatnonzero(near).tolist():
             b = pieces[j]
-            if b.box.x > reach:
-                break
-            if a.polarity == b.polarity and _may_be_one(a.box, b.box):
+            if i != j and a.polarity == b.polarity and _may_be_one(a.box, b.box):
+                cluster_of.setdefault(j, j)
                 cluster_of[root(j)] = root(i)
     clusters: dict[int, list[_Piece]] = {}
-    for i in order:
+    for i in sorted(cluster_of, key=lambda i: pieces[i].box.x):
         clusters.setdefault(root(i), []).append(pieces[i])
-    return [cluster for cluster in clusters.values() if _union([p.box for p in cluster]).height >= settings.min_height]
+    return list(clusters.values())
 
 
 _NEAR = 0.25

@@ -23,7 +23,7 @@ from runtime.options import (
 )
 from runtime.pictures import picture_paths, read_picture, to_frame
 from runtime.recognizer import Recognizer
-from runtime.sinks import json_line, result_values
+from runtime.sinks import json_line, result_values, write_line
 from runtime.values import Image, Result
 
 _EXAMPLES = """examples:
@@ -123,7 +123,7 @@ def _read(options: argparse.Namespace, load: Callable[..., ArtifactClassifier], 
             line = json_line({**result_values(frame, result, argument), "file": str(path)})
         else:
             line = f"{path}: {_described(result)}"
-        print(line, file=stdout, flush=True)
+        write_line(stdout, line, "readings")
         if annotated:
             annotated.write(path, annotate(picture, result))
     return 1 if failed else 0

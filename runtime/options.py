@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import logging
 import sys
-import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -98,6 +96,9 @@ def config_values(parser: argparse.ArgumentParser, path: str) -> dict[str, Any]:
     Raises:
         UsageError: the file cannot be read, or a key of it is unknown or has a value that cannot work.
     """
+    import difflib  # here, with the other: without a configuration neither is needed, and starting is faster
+    import tomllib
+
     try:
         with Path(path).open("rb") as file:
             table = tomllib.load(file)

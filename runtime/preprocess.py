@@ -36,7 +36,7 @@ def preprocess(ink: Image) -> tuple[Image, npt.NDArray[np.float32]]:
         ink: uint8 (height, width), 0 for paper to 255 for full ink; any size from 1×1.
 
     Returns:
-        ``pixels``: uint8 (28, 28), bright ink on black; all zero where there is no ink at all.
+        ``pixels``: uint8 (28, 28), bright ink on black; all zero where no ink reaches ``INK_LEVEL``.
         ``transform``: float32 (2, 3) that takes (x, y, 1) in ``ink`` to coordinates in ``pixels``.
     """
     field = np.zeros((FIELD, FIELD), np.uint8)
@@ -81,7 +81,7 @@ def stroke_width(solid: Image) -> float:
         solid: uint8 (height, width), 0 or 255.
 
     Returns:
-        Width in pixels, at least 1 for a shape that has any pixel.
+        Width in pixels; 0 where there is no ink.
     """
     framed = cv2.copyMakeBorder(solid, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     area = cv2.countNonZero(solid)

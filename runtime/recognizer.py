@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from runtime.backends import ArtifactClassifier
+from runtime.backends import Classifier
 from runtime.detect import Detection, DetectSettings, detect
 from runtime.errors import UsageError
 from runtime.numbers import group_numbers
@@ -40,7 +40,7 @@ class RecognizerSettings:
 class Recognizer:
     """Reads the digits of frames, one at a time and in order."""
 
-    def __init__(self, classifier: ArtifactClassifier, settings: RecognizerSettings = RecognizerSettings()) -> None:
+    def __init__(self, classifier: Classifier, settings: RecognizerSettings = RecognizerSettings()) -> None:
         """Compose the pipeline.
 
         Raises:
@@ -50,8 +50,8 @@ class Recognizer:
         if accept is not None and not 0 <= accept <= 1:
             raise UsageError(f"min confidence is {accept}; expected 0 to 1")
         self._classifier, self._settings = classifier, settings
-        self._accept = classifier.artifact.accept if accept is None else accept
-        self._unsure = min(classifier.artifact.unsure, self._accept)
+        self._accept = classifier.accept if accept is None else accept
+        self._unsure = min(classifier.unsure, self._accept)
         self._digits = [i for i, label in enumerate(classifier.labels) if label.isdigit()]
         self._tracker = Tracker(settings.tracking) if settings.track else None
 
@@ -62,7 +62,8 @@ class Recognizer:
             UsageError: the region of interest lies outside the frame.
         """
         started = perf_counter()
-        detection, offset = self._detect(frame)
+        luma, offset = self._view(frame)
+        detection = detect(luma, self._settings.detect)
         detected = perf_counter()
         crops = detection.crops
         pixels = np.stack([crop.pixels for crop in crops]) if crops else np.empty((0, 28, 28), np.uint8)
@@ -73,10 +74,10 @@ class Recognizer:
         readings: list[Reading] = []
         unsure: list[Reading] = []
         for candidate, seen in zip(candidates, self._follow(candidates), strict=True):
-            best = self._digits[int(seen.probabilities[self._digits].argmax())]
+            best = int(seen.probabilities.argmax())
             confidence = float(seen.probabilities[best])
-            if confidence < self._unsure:
-                continue
+            if best not in self._digits or confidence < self._unsure:
+                continue  # not a digit
             prediction = Prediction(candidate.probabilities)
             label = self._classifier.labels[best]
             reading = Reading(candidate.box, label, confidence, prediction, seen.track, seen.age)
@@ -92,18 +93,18 @@ class Recognizer:
             tuple(reading for number in group_numbers(unsure) for reading in number.readings),
             numbers,
             milliseconds,
-            "" if readings else _why_nothing(frame.luma, detection, bool(unsure)),
+            "" if readings else _why_nothing(luma, detection, bool(unsure)),
         )
 
-    def _detect(self, frame: Frame) -> tuple[Detection, tuple[int, int]]:
+    def _view(self, frame: Frame) -> tuple[Image, tuple[int, int]]:
+        """The part of the frame to look at, and where its corner is."""
         roi = self._settings.roi
         if roi is None:
-            return detect(frame.luma, self._settings.detect), (0, 0)
+            return frame.luma, (0, 0)
         height, width = frame.luma.shape
-        inside = roi.intersection_area(Box(0, 0, width, height))
-        if inside < roi.area or roi.area == 0:
+        if not (0 <= roi.x < roi.right <= width and 0 <= roi.y < roi.bottom <= height):
             raise UsageError(f"the region of interest {roi.as_list()} is not inside the frame of {width}x{height}")
-        return detect(frame.luma[roi.y : roi.bottom, roi.x : roi.right], self._settings.detect), (roi.x, roi.y)
+        return frame.luma[roi.y : roi.bottom, roi.x : roi.right], (roi.x, roi.y)
 
     def _follow(self, candidates: list[Candidate]) -> list[Tracked]:
         if self._tracker is None:
@@ -124,17 +125,23 @@ def _best_covers(crops: Sequence[Crop], scores: npt.NDArray[np.floating]) -> lis
     Returns:
         Indices of the kept crops, ascending.
     """
-    groups: dict[int, list[int]] = {}
+    # Crops that share no ink with another stand by themselves; only those that do must be chosen between.
+    rivals: dict[tuple[int, int], list[int]] = {}
     for i, crop in enumerate(crops):
-        groups.setdefault(crop.group, []).append(i)
-    kept: list[int] = []
+        for part in crop.parts:
+            rivals.setdefault((crop.group, part), []).append(i)
+    contested = {i for members in rivals.values() if len(members) > 1 for i in members}
+    kept = [i for i in range(len(crops)) if i not in contested]
+    groups: dict[int, list[int]] = {}
+    for i in sorted(contested):
+        groups.setdefault(crops[i].group, []).append(i)
     for members in groups.values():
-        kept += members if len(members) == 1 else _best_cover(members, crops, scores)
+        kept += _best_cover(members, crops, scores)
     return sorted(kept)
 
 
 def _best_cover(members: list[int], crops: Sequence[Crop], scores: npt.NDArray[np.floating]) -> list[int]:
-    # Alternatives are at most some twenty and exclude each other by the parts they share: try all that are compatible.
+    """The compatible members of the best score, by trying all; ``detect`` joins six pieces of ink at the most."""
     best: tuple[float, list[int]] = (-1.0, [])
 
     def extend(start: int, used: frozenset[int], chosen: list[int], score: float) -> None:
@@ -154,33 +161,31 @@ def _best_cover(members: list[int], crops: Sequence[Crop], scores: npt.NDArray[n
 
 def _why_nothing(luma: Image, detection: Detection, unsure: bool) -> str:
     """Why no digit was read, in a few words that say what to do."""
-    if detection.brightness < _DARK and not detection.crops:
-        return "too dark: add light"
-    if _sharpness(luma) < _SHARP:
+    if not detection.crops:
+        if detection.brightness < _DARK:
+            return "too dark: add light"
+        return "ink too small: move closer" if detection.small >= _SPECKS else "no ink in view"
+    if _sharpness(luma, [crop.box for crop in detection.crops]) < _SHARP:
         return "blurred: hold still, or focus"
-    if unsure:
-        return "unsure: write more clearly, or move closer"
-    if detection.crops:
-        return "ink, but no digit in it"
-    if detection.small >= _SPECKS:
-        return "ink too small: move closer"
-    return "no ink in view"
+    return "unsure: write more clearly, or move closer" if unsure else "ink, but no digit in it"
 
 
 _DARK = 30  # paper at which a webcam's noise drowns ink, in gray levels
-_SHARP = 0.09  # drawn pages in focus have 0.38 to 0.59, under a blur of 3 pixels (standard deviation) 0.04 to 0.08
+_SHARP = 0.3  # the demo's pages have 0.46 to 1.06; blurred until hardly a digit is read, 0.1 to 0.3 but for noise
 _SPECKS = 3
 
 
-def _sharpness(luma: Image) -> float:
-    """Steepest change of slope, as a share of the contrast, at a webcam's size; 1 where there is no contrast."""
-    scale = 640 / max(luma.shape)
-    if scale < 1:
-        luma = cv2.resize(luma, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    low, high = np.percentile(luma, (0.2, 99.8))
-    if high - low < 12:
-        return 1.0
-    return float(np.percentile(np.abs(cv2.Laplacian(luma, cv2.CV_16S)), 99.8) / (high - low))
+def _sharpness(luma: Image, boxes: Sequence[Box]) -> float:
+    """How suddenly ink begins: the steepest change of slope as a share of the contrast, median of the largest boxes."""
+    found = []
+    for box in sorted(boxes, key=lambda box: -box.area)[:9]:
+        patch = luma[max(box.y - 2, 0) : box.bottom + 2, max(box.x - 2, 0) : box.right + 2]
+        scale = min(64 / max(patch.shape), 1.0)
+        size = max(round(patch.shape[1] * scale), 1), max(round(patch.shape[0] * scale), 1)
+        patch = cv2.resize(patch, size, interpolation=cv2.INTER_AREA)
+        low, high = np.percentile(patch, (2, 98))
+        found.append(float(np.percentile(np.abs(cv2.Laplacian(patch, cv2.CV_16S)), 98)) / max(high - low, 1.0))
+    return float(np.median(found))
 
 
 def _shift(box: Box, offset: tuple[int, int]) -> Box:

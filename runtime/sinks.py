@@ -84,6 +84,23 @@ def json_line(values: dict[str, Any]) -> str:
     return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
 
 
+def write_line(file: TextIO, line: str, what: str) -> None:
+    """Write one line of results through to a file or to standard output.
+
+    Args:
+        file: where.
+        line: without the line's end.
+        what: names it in the error.
+
+    Raises:
+        SinkError: it cannot be written.
+        BrokenPipeError: whoever read it has gone.
+    """
+    with _write_errors(what):
+        file.write(line + "\n")
+        file.flush()
+
+
 class JsonSink(Closing):
     """One JSON object per frame and line, each written through at once."""
 
@@ -107,9 +124,7 @@ class JsonSink(Closing):
     def write(self, frame: Frame, result: Result) -> None:
         """Write one line."""
         line = json_line(result_values(frame, result, self._source))
-        with _write_errors(f"JSON lines to {self._target}"):
-            self._file.write(line + "\n")
-            self._file.flush()
+        write_line(self._file, line, f"JSON lines to {self._target}")
 
     def close(self) -> None:
         """Close the file; standard output stays open."""
@@ -146,8 +161,7 @@ class TextSink(Closing):
     def _flush(self) -> None:
         if self._pending:
             seconds, texts = self._pending
-            with _write_errors("readings"):
-                print(f"{seconds:7.1f} s  {'  '.join(texts) or '-'}", file=self._file, flush=True)
+            write_line(self._file, f"{seconds:7.1f} s  {'  '.join(texts) or '-'}", "readings")
             self._last, self._written, self._pending = seconds, texts, None
 
 

@@ -330,8 +330,9 @@ def _open_file(text: str, fps: float, orientation: Orientation) -> FrameSource:
         raise SourceError(f"{text} is empty: 0 bytes")
     if path.suffix.lower() in PICTURE_SUFFIXES or picture_size(start):
         return PictureSource(text, [path], fps=fps, orientation=orientation)
-    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
-    if not capture.isOpened():
+    if b"\0" in start:  # FFmpeg would show text as a film of a terminal, and follow what a playlist names
+        capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+        if capture.isOpened():
+            return VideoSource(text, capture, orientation=orientation)
         capture.release()
-        raise SourceError(f"{text} is neither a video nor a picture that can be read, or it is damaged")
-    return VideoSource(text, capture, orientation=orientation)
+    raise SourceError(f"{text} is neither a video nor a picture that can be read, or it is damaged")

@@ -121,7 +121,7 @@ class Tracker:
         shared = np.prod(np.maximum(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0), axis=2)
         area_a, area_b = np.prod(a[..., 2:] - a[..., :2], axis=2), np.prod(b[..., 2:] - b[..., :2], axis=2)
         iou = shared / (area_a + area_b - shared)
-        near = (iou >= settings.min_iou) | (_hold(a, b) & _hold(b, a))
+        near = ((iou > 0) & (iou >= settings.min_iou)) | (_hold(a, b) & _hold(b, a))
         alike = np.stack(looks) @ np.stack([track.look for track in self._tracks]).T >= settings.min_likeness
         rows, columns = np.nonzero(near & alike)
         order = np.argsort(-iou[rows, columns], kind="stable")

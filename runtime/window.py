@@ -13,7 +13,7 @@ from typing import Protocol
 
 import cv2
 
-from runtime.annotate import banner
+from runtime.annotate import banner, panel
 from runtime.errors import SinkError
 from runtime.sinks import Closing, unused_path
 from runtime.values import Frame, Image, Result
@@ -66,7 +66,7 @@ class WindowSink(Closing):
         self._folder = folder
         self._started: float | None = None
         self._picture: Image | None = None
-        self._help = False
+        self._help = self._paused = False
         self._frames = 0
 
     def write(self, frame: Frame, result: Result) -> None:
@@ -103,12 +103,14 @@ class WindowSink(Closing):
         if key != " ":
             return
         paused = self._clock()
-        self._show("Paused")
+        self._paused = True
+        self._show()
         key = ""
         while not self.stop_asked and key != " ":
             key = self._windows.key(0.1)
             if key != " ":
                 self._act(key, frame)
+        self._paused = False
         if self._started is not None:
             self._started += self._clock() - paused
 
@@ -125,12 +127,14 @@ class WindowSink(Closing):
             else:
                 log.warning("cannot save %s", path)
 
-    def _show(self, note: str = "") -> None:
+    def _show(self) -> None:
         picture = self._picture
         if picture is None:
             return
-        if self._help or note:
-            picture = banner(picture, note or "Keys", KEYS)
+        if self._help:
+            picture = panel(picture, "Keys", KEYS)
+        if self._paused:
+            picture = banner(picture, "Paused", "space: go on")
         self._windows.show(self.title, picture)
 
 
@@ -196,15 +200,16 @@ def window_obstacle(framework: str | None = None, display: str | None = None) ->
         display: the X display; that of the environment by default.
     """
     framework = cv2.currentUIFramework() if framework is None else framework
+    if sys.platform.startswith("linux"):
+        display = os.environ.get("DISPLAY", "") if display is None else display
+        if not display:
+            # The wheel's Qt speaks X alone; on Wayland desktops Xwayland sets DISPLAY.
+            return "no display: DISPLAY is not set (a desktop sets it, and so does ssh -X)"
+        if not _display_answers(display):
+            return f"no display answers at DISPLAY={display}"
     if not framework:
-        return "this OpenCV was built without windows; pip uninstall opencv-python-headless, pip install opencv-python"
-    if not framework.startswith(("QT", "GTK")) or not sys.platform.startswith("linux"):
-        return ""
-    display = os.environ.get("DISPLAY", "") if display is None else display
-    if not display:
-        # The wheel's Qt speaks X alone; on Wayland desktops Xwayland sets DISPLAY.
-        return "no display: DISPLAY is not set (ssh -X sets it, and so does a desktop)"
-    return "" if _display_answers(display) else f"no display answers at DISPLAY={display}"
+        return "this OpenCV was built without windows: pip uninstall opencv-python-headless; pip install opencv-python"
+    return ""
 
 
 def _display_answers(display: str) -> bool:
