@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow loads: it greets at length otherwise
-
 from runtime.errors import DataError, UsageError, run_command
 from train.data import load_mnist
+from train.quiet import load_tensorflow
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -50,21 +48,16 @@ def _export(options: argparse.Namespace) -> int:
     out = options.out or Path("models") / options.model
     trained = run / "model.keras"
     if not trained.is_file():
-        raise UsageError(f"no {trained}; train first: python -m train --model {options.model} --out {run}")
+        raise DataError(f"no {trained}; train first: python -m train --model {options.model} --out {run}")
     if options.gate_count < 100:
         raise UsageError(f"--gate-count is {options.gate_count}; expected 100 or more")
+    training = _training(run)
     data = load_mnist(options.data)
-    print("loading TensorFlow", file=sys.stderr)
-    import keras
-
-    import train.networks  # noqa: F401  registers the layers that a saved model may hold
+    load_tensorflow()
     from export.write_bundle import export_bundle
+    from train.networks import load_model
 
-    try:
-        model = keras.models.load_model(trained)
-    except (OSError, ValueError, TypeError) as error:
-        raise DataError(f"{trained} is not a Keras model ({str(error).splitlines()[0]}); train again") from error
-    parities = export_bundle(model, data, out, _training(run), gate_count=options.gate_count)
+    parities = export_bundle(load_model(trained), data, out, training, gate_count=options.gate_count)
     manifest = json.loads((out / "manifest.json").read_text())
     print(f"{'artifact':<16}{'bytes':>9}{'MNIST test':>12}{'95 % interval':>18}{'labels differ':>15}{'drop <':>10}")
     for parity, artifact in zip(parities, manifest["artifacts"], strict=True):
@@ -83,9 +76,13 @@ def _training(run: Path) -> dict[str, Any]:
     path = run / "history.json"
     try:
         history = json.loads(path.read_text())
-        return {key: history[key] for key in ("settings", "augmentation")} | {"last_epoch": history["epochs"][-1]}
-    except (OSError, ValueError, KeyError, IndexError) as error:
+        training = {key: history[key] for key in ("settings", "augmentation")} | {"last_epoch": history["epochs"][-1]}
+        done, wanted = len(history["epochs"]), history["settings"]["epochs"]
+    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
         raise DataError(f"{path} is missing or broken ({error}); train again") from error
+    if done != wanted:
+        raise DataError(f"{run} is half trained, {done} of {wanted} epochs; finish it: python -m train --resume")
+    return training
 
 
 if __name__ == "__main__":

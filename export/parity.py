@@ -9,9 +9,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import binomtest, norm
 
-GATE_COUNT = 50_000
-"""Augmented validation images that an artifact is compared on before it may be shipped."""
-
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -50,7 +47,7 @@ class Parity:
         lost: images that only the float model gets right.
         gained: images that only the artifact gets right.
         drop_bound: one-sided 95 % upper bound on the loss of accuracy.
-        recall_change: of each class, artifact less float model.
+        recall_change: of each class that occurs, in order, artifact less float model.
         logit_difference: largest, as a share of the largest logit.
         breaches: a line for each limit that is broken; empty where the artifact may ship.
     """
@@ -87,25 +84,25 @@ def compare(
     was, now = reference.argmax(axis=1), logits.argmax(axis=1)
     was_right, is_right = was == labels, now == labels
     lost, gained = int((was_right & ~is_right).sum()), int((is_right & ~was_right).sum())
+    classes = np.unique(labels)
     recall_change = tuple(
-        float(is_right[labels == label].mean() - was_right[labels == label].mean()) for label in np.unique(labels)
+        float(is_right[labels == label].mean() - was_right[labels == label].mean()) for label in classes
     )
     disagreement = float((was != now).mean())
     bound = drop_bound(lost, gained, len(labels))
-    finite = bool(np.isfinite(logits).all())
+    finite = bool(np.isfinite(logits).all() and np.isfinite(reference).all())
     difference = float(np.abs(logits - reference).max() / np.abs(reference).max()) if finite else float("inf")
     breaches = []
     if not finite:
-        breaches.append(f"{artifact}: some logits are not finite")
+        breaches.append(f"{artifact}: some logits, its own or the float model's, are not finite")
     if disagreement > limits.disagreement:
         breaches.append(f"{artifact}: {disagreement:.3%} of labels differ, limit {limits.disagreement:.3%}")
     if bound > limits.accuracy_drop:
         breaches.append(f"{artifact}: accuracy may drop by {bound:.4%}, limit {limits.accuracy_drop:.4%}")
     worst = int(np.argmin(recall_change))
-    if -recall_change[worst] > limits.recall_drop:
-        breaches.append(
-            f"{artifact}: recall of {worst} drops by {-recall_change[worst]:.3%}, limit {limits.recall_drop:.3%}"
-        )
+    drop = -recall_change[worst]
+    if drop > limits.recall_drop:
+        breaches.append(f"{artifact}: recall of {classes[worst]} drops by {drop:.3%}, limit {limits.recall_drop:.3%}")
     if limits.logits is not None and difference > limits.logits:
         breaches.append(f"{artifact}: logits differ by {difference:.2e} of the largest, limit {limits.logits:.0e}")
     return Parity(

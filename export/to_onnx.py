@@ -30,7 +30,7 @@ OPSET = 17
 
 
 def onnx_float32(tflite: bytes) -> bytes:
-    """Convert a float32 TFLite model; input ``pixels`` float32 (1, 28, 28, 1), output ``logits`` float32 (1, labels)."""
+    """Convert a float32 TFLite model: ``pixels`` float32 (1, 28, 28, 1) -> ``logits`` float32 (1, labels)."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.tflite"
         path.write_bytes(tflite)
@@ -63,6 +63,16 @@ def onnx_int8(float_model: bytes, calibration: Image) -> bytes:
         return canonical(onnx.load(str(quantized)))
 
 
+def logits_step(content: bytes) -> float:
+    """The quantization step of an int8 model's logits, which it answers as float32: its last scale."""
+    graph = onnx.load_from_string(content).graph
+    last = next(node for node in graph.node if graph.output[0].name in node.output)
+    if last.op_type != "DequantizeLinear":
+        raise ValueError(f"the model ends in {last.op_type}, not in DequantizeLinear: it is not quantized")
+    scale = next(tensor for tensor in graph.initializer if tensor.name == last.input[1])
+    return float(onnx.numpy_helper.to_array(scale))
+
+
 def canonical(proto: Any) -> bytes:
     """One file for one graph: tensors named by their order, initializers sorted, no remarks of the tools.
 
@@ -71,7 +81,7 @@ def canonical(proto: Any) -> bytes:
     """
     graph = proto.graph
     graph_inputs = {value.name for value in graph.input} - {tensor.name for tensor in graph.initializer}
-    names = {name: "pixels" for name in graph_inputs} | {graph.output[0].name: "logits"}
+    names = dict.fromkeys(graph_inputs, "pixels") | {graph.output[0].name: "logits"}
     constants = {tensor.name: tensor for tensor in graph.initializer}
     for number, node in enumerate(graph.node):
         node.name, node.doc_string = f"{node.op_type}_{number}", ""

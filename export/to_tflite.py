@@ -13,8 +13,8 @@ from runtime.preprocess import FIELD
 from runtime.values import Image
 
 
-def tflite_float32(model: keras.Model, calibration: Image) -> bytes:
-    """Convert without quantizing; ``calibration`` is not used."""
+def tflite_float32(model: keras.Model) -> bytes:
+    """Convert without quantizing."""
     return _convert(model, lambda converter: None)
 
 

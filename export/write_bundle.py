@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import shutil
 import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -21,27 +18,26 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
+from tqdm import tqdm
 
-from export.parity import GATE_COUNT, LIMITS, Parity, accuracy_figure, compare
-from export.to_onnx import onnx_float32, onnx_int8
+from export.parity import LIMITS, Limits, Parity, accuracy_figure, compare
+from export.samples import GATE_COUNT, calibration_set, gate_set, golden_inputs
+from export.to_onnx import logits_step, onnx_float32, onnx_int8
 from export.to_tflite import tflite_float32, tflite_int8
 from runtime.backends import ArtifactClassifier, LiteRtClassifier, make_classifier
-from runtime.bundle import Artifact, Bundle, Manifest, TensorSpec, load_bundle, write_manifest
-from runtime.errors import EdgeDigitsError
+from runtime.bundle import MANIFEST, Artifact, Bundle, Manifest, TensorSpec, load_bundle, write_manifest
+from runtime.errors import DataError, EdgeDigitsError, SinkError, UsageError
 from runtime.preprocess import FIELD, PREPROCESS_VERSION, preprocess
 from runtime.values import Image
-from train.augment import AugmentSettings, augment
 from train.data import Mnist
-
-CALIBRATION_COUNT = 1_000
-"""Training images that ranges are calibrated on."""
-
-GOLDEN_COUNT = 16
+from train.networks import LABELS
+from train.quiet import quiet
 
 ACCEPT, UNSURE = 0.6, 0.3
 """Confidence from which a digit is read, and from which ink is shown as a possible digit."""
 
-_SEEDS = {"calibration": 41, "gate": 42}
+_CARD = "README.md"
+_PACKAGES = ("tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime", "ai-edge-litert", "numpy")
 
 
 class ParityError(EdgeDigitsError):
@@ -49,7 +45,13 @@ class ParityError(EdgeDigitsError):
 
 
 def export_bundle(
-    model: keras.Model, data: Mnist, folder: Path, training: Mapping[str, Any], *, gate_count: int = GATE_COUNT
+    model: keras.Model,
+    data: Mnist,
+    folder: Path,
+    training: Mapping[str, Any],
+    *,
+    gate_count: int = GATE_COUNT,
+    limits: Mapping[str, Limits] = LIMITS,
 ) -> list[Parity]:
     """Write a bundle of a trained model, or nothing.
 
@@ -59,107 +61,117 @@ def export_bundle(
     Args:
         model: (n, 28, 28, 1) 0–255 -> logits.
         data: MNIST.
-        folder: the bundle's place; its name is the model's.
+        folder: the bundle's place; its name is the model's. A model card in it (README.md) is kept.
         training: what ``train`` left of the run, for the provenance.
         gate_count: images of the gate set; fewer only in trials.
+        limits: what an artifact of each precision may differ by; others only in trials.
 
     Returns:
         One comparison for each artifact.
 
     Raises:
         ParityError: an artifact broke a limit; the old bundle is untouched.
+        UsageError: the folder holds something else than a bundle.
+        DataError: the model does not take and answer what a bundle's model must.
+        SinkError: the folder cannot be written.
     """
-    labels = tuple(str(i) for i in range(10)) + (("none",) if model.output_shape[-1] == 11 else ())
-    calibration = calibration_set(data)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".export-") as staging:
-        fresh = Path(staging) / "fresh"
-        fresh.mkdir()
-        bundle = _convert(model, calibration, labels, folder.name, fresh)
-        parities, artifacts = _prove(bundle, model, data, gate_count)
-        breaches = [line for parity in parities for line in parity.breaches]
-        if breaches:
-            raise ParityError(f"{folder} is left as it was: " + "; ".join(breaches))
-        golden = _golden(bundle, data)
-        (fresh / "golden.npz").write_bytes(golden)
-        model.save(fresh / "model.keras")
-        manifest = replace(
-            bundle.manifest,
-            artifacts=tuple(artifacts),
-            golden_sha256=_sha256(golden),
-            provenance={
-                "revision": _revision(),
-                "training": dict(training),
-                "float_model": {"file": "model.keras", "sha256": _sha256((fresh / "model.keras").read_bytes())},
-                "data": data.checksums,
-                "calibration": {"count": len(calibration), "sha256": _sha256(calibration.tobytes())},
-                "parity": [asdict(parity) for parity in parities],
-                "packages": {name: version(name) for name in _PACKAGES},
-            },
+    if model.input_shape[1:] != (FIELD, FIELD, 1) or model.output_shape[1:] not in ((10,), (11,)):
+        raise DataError(
+            f"the model takes {model.input_shape[1:]} and answers {model.output_shape[1:]}, "
+            f"expected {(FIELD, FIELD, 1)} and (10,) or (11,); train one with python -m train"
         )
-        write_manifest(fresh, manifest)
-        card = folder / "README.md"
-        if card.is_file():
-            shutil.copy(card, fresh / card.name)
-        load_bundle(fresh)
-        _replace(folder, fresh)
+    folder = folder.resolve()
+    _check_replaceable(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".export-") as staging:
+            fresh = Path(staging) / folder.name
+            fresh.mkdir()
+            none_prior = float(training.get("settings", {}).get("none_margin", 0.0))
+            bundle = _convert(model, calibration_set(data), fresh, none_prior)
+            bundle, parities = _prove(bundle, model, data, gate_count, limits)
+            breaches = [line for parity in parities for line in parity.breaches]
+            if breaches:
+                raise ParityError(f"{folder} is left as it was: " + "; ".join(breaches))
+            _seal(_with_test_metrics(bundle, data), model, data, training, parities)
+            if (folder / _CARD).is_file():
+                shutil.copy(folder / _CARD, fresh)
+            load_bundle(fresh)
+            replace_folder(folder, fresh)
+    except OSError as error:
+        raise SinkError(f"cannot write {folder} ({error}); make room for it, or name another folder") from error
     return parities
 
 
-def calibration_set(data: Mnist, count: int = CALIBRATION_COUNT) -> Image:
-    """Training images, half as they are and half through the runtime's preprocessing: uint8 (count, 28, 28)."""
-    rng = np.random.default_rng(_SEEDS["calibration"])
-    chosen = data.train_images[rng.choice(len(data.train_images), count, replace=False)]
-    half = count // 2
-    return np.concatenate([chosen[:half], augment(chosen[half:], AugmentSettings(through_preprocess=1.0), rng)])
+def replace_folder(folder: Path, fresh: Path) -> None:
+    """Rename the fresh folder into the place of the old one, which comes back if that fails.
+
+    Raises:
+        OSError: it failed.
+    """
+    old = fresh.with_name(f"{fresh.name}-old")
+    if folder.exists():
+        folder.rename(old)
+    try:
+        fresh.rename(folder)
+    except OSError:
+        if old.exists():
+            old.rename(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
-def gate_set(data: Mnist, count: int = GATE_COUNT) -> tuple[Image, npt.NDArray[np.uint8]]:
-    """Validation images, varied as in training, with a fixed seed: uint8 (count, 28, 28) and their labels."""
-    rng = np.random.default_rng(_SEEDS["gate"])
-    rounds = -(-count // len(data.validation_images))
-    images = [augment(data.validation_images, AugmentSettings(), rng) for _ in range(rounds)]
-    return np.concatenate(images)[:count], np.tile(data.validation_labels, rounds)[:count]
+def _check_replaceable(folder: Path) -> None:
+    """Nothing but a bundle is ever replaced: ``--out .`` must not empty somebody's folder."""
+    if not folder.exists():
+        return
+    strangers = ["it is a file"] if not folder.is_dir() else sorted({p.name for p in folder.iterdir()} - {_CARD})
+    if strangers and not (folder / MANIFEST).is_file():
+        raise UsageError(
+            f"{folder} is no bundle ({strangers[0]}) and would be replaced; name another folder with --out"
+        )
 
 
-_PACKAGES = ("tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime", "ai-edge-litert", "numpy")
-
-
-def _convert(model: keras.Model, calibration: Image, labels: tuple[str, ...], name: str, fresh: Path) -> Bundle:
+def _convert(model: keras.Model, calibration: Image, fresh: Path, none_prior: float) -> Bundle:
     """Make the files, and a manifest of what they are; temperatures, metrics and golden vectors come later."""
-    with _quiet():
-        float_tflite = tflite_float32(model, calibration)
-        float_onnx = onnx_float32(float_tflite)
-        contents = {
-            "litert-int8": tflite_int8(model, calibration),
-            "litert-float32": float_tflite,
-            "onnx-float32": float_onnx,
-            "onnx-int8": onnx_int8(float_onnx, calibration),
-        }
+    labels = LABELS[: model.output_shape[-1]]
+    contents: dict[str, bytes] = {}
+    converters: dict[str, Callable[[], bytes]] = {
+        "litert-int8": lambda: tflite_int8(model, calibration),
+        "litert-float32": lambda: tflite_float32(model),
+        "onnx-float32": lambda: onnx_float32(contents["litert-float32"]),
+        "onnx-int8": lambda: onnx_int8(contents["onnx-float32"], calibration),
+    }
+    for name, convert in tqdm(converters.items(), desc="converting", unit="file"):
+        with quiet():
+            contents[name] = convert()
     artifacts = []
     for artifact_name, content in contents.items():
         backend, precision = artifact_name.split("-")
-        file = f"{name}-{precision}.{'tflite' if backend == 'litert' else 'onnx'}"
+        file = f"{fresh.name}-{precision}.{'tflite' if backend == 'litert' else 'onnx'}"
         (fresh / file).write_bytes(content)
         source, sink = TensorSpec((1, FIELD, FIELD, 1), "float32"), TensorSpec((1, len(labels)), "float32")
         if artifact_name == "litert-int8":
             source, sink = _tflite_specs(content)
+        if artifact_name == "onnx-int8":
+            sink = replace(sink, scale=logits_step(content))
         artifacts.append(
             Artifact(
-                artifact_name,
-                file,
-                _sha256(content),
-                len(content),
-                backend,
-                precision,
-                source,
-                sink,
-                1.0,
-                ACCEPT,
-                UNSURE,
+                name=artifact_name,
+                file=file,
+                sha256=_sha256(content),
+                bytes=len(content),
+                backend=backend,
+                precision=precision,
+                input=source,
+                output=sink,
+                temperature=1.0,
+                accept=ACCEPT,
+                unsure=UNSURE,
+                none_prior=none_prior,
             )
         )
-    return Bundle(fresh, Manifest(name, labels, PREPROCESS_VERSION, tuple(artifacts), "golden.npz", "", {}))
+    return Bundle(fresh, Manifest(fresh.name, labels, PREPROCESS_VERSION, tuple(artifacts), "golden.npz", "", {}))
 
 
 def _tflite_specs(content: bytes) -> tuple[TensorSpec, TensorSpec]:
@@ -174,29 +186,62 @@ def _tflite_specs(content: bytes) -> tuple[TensorSpec, TensorSpec]:
     return specs[0], specs[1]
 
 
-def _prove(bundle: Bundle, model: keras.Model, data: Mnist, gate_count: int) -> tuple[list[Parity], list[Artifact]]:
+def _prove(
+    bundle: Bundle, model: keras.Model, data: Mnist, gate_count: int, limits: Mapping[str, Limits]
+) -> tuple[Bundle, list[Parity]]:
+    """Compare every artifact with the float model on the gate set; temperatures and accuracy there are filled in."""
     images, truth = gate_set(data, gate_count)
-    reference = _float_logits(model, images)
-    placed = np.stack([preprocess(image)[0] for image in data.test_images])
+    reference = _answers(lambda chunk: model.predict_on_batch(chunk[..., None]), images, "asking the float model")
     parities, artifacts = [], []
     for artifact in bundle.manifest.artifacts:
-        _say(f"proving {artifact.name}")
-        classifier = make_classifier(bundle, artifact)
-        logits = classifier.logits(images)
-        parities.append(compare(artifact.name, LIMITS[artifact.precision], reference, logits, truth))
-        metrics = {
-            "gate": accuracy_figure(logits, truth),
-            "mnist_test": accuracy_figure(classifier.logits(data.test_images), data.test_labels),
-            "mnist_test_preprocessed": accuracy_figure(classifier.logits(placed), data.test_labels),
-        }
+        logits = _answers(make_classifier(bundle, artifact).logits, images, f"proving {artifact.name}")
+        parities.append(compare(artifact.name, limits[artifact.precision], reference, logits, truth))
+        metrics = {"gate": accuracy_figure(logits, truth)}
         artifacts.append(replace(artifact, temperature=_temperature(logits, truth), metrics=metrics))
-    return parities, artifacts
+    return _with_artifacts(bundle, artifacts), parities
 
 
-def _float_logits(model: keras.Model, images: Image) -> npt.NDArray[np.float32]:
-    return np.concatenate(
-        [model.predict_on_batch(images[i : i + 1000, ..., None]) for i in range(0, len(images), 1000)]
-    )
+def _with_test_metrics(bundle: Bundle, data: Mnist) -> Bundle:
+    """The bundle with each artifact's accuracy on MNIST's test set, as it is and through ``preprocess``."""
+    placed = np.stack([preprocess(image)[0] for image in data.test_images])
+    artifacts = []
+    for artifact in bundle.manifest.artifacts:
+        classifier = make_classifier(bundle, artifact)
+        metrics = {
+            name: accuracy_figure(_answers(classifier.logits, images, f"testing {artifact.name}"), data.test_labels)
+            for name, images in (("mnist_test", data.test_images), ("mnist_test_preprocessed", placed))
+        }
+        artifacts.append(replace(artifact, metrics={**artifact.metrics, **metrics}))
+    return _with_artifacts(bundle, artifacts)
+
+
+def _seal(bundle: Bundle, model: keras.Model, data: Mnist, training: Mapping[str, Any], parities: list[Parity]) -> None:
+    """Add the golden vectors, the float model and the manifest."""
+    golden = _golden(bundle, golden_inputs(data, lambda images: model.predict(images[..., None], verbose=0)))
+    (bundle.folder / bundle.manifest.golden).write_bytes(golden)
+    float_model = bundle.folder / "model.keras"
+    model.save(float_model)
+    calibration = calibration_set(data)
+    provenance = {
+        "revision": _revision(),
+        "training": dict(training),
+        "float_model": {"file": float_model.name, "sha256": _sha256(float_model.read_bytes())},
+        "data": data.checksums,
+        "calibration": {"count": len(calibration), "sha256": _sha256(calibration.tobytes())},
+        "parity": [asdict(parity) for parity in parities],
+        "packages": {name: version(name) for name in _PACKAGES},
+    }
+    write_manifest(bundle.folder, replace(bundle.manifest, golden_sha256=_sha256(golden), provenance=provenance))
+
+
+def _with_artifacts(bundle: Bundle, artifacts: list[Artifact]) -> Bundle:
+    return replace(bundle, manifest=replace(bundle.manifest, artifacts=tuple(artifacts)))
+
+
+def _answers(answer: Callable[[Image], npt.NDArray[np.float32]], images: Image, what: str) -> npt.NDArray[np.float32]:
+    """Logits (n, labels) of many images, a thousand at a time, with a progress bar where it takes long."""
+    chunks = [images[i : i + 1000] for i in range(0, len(images), 1000)]
+    return np.concatenate([answer(chunk) for chunk in tqdm(chunks, desc=what, unit="k", delay=1)])
 
 
 def _temperature(logits: npt.NDArray[np.float32], truth: npt.NDArray[np.uint8]) -> float:
@@ -208,12 +253,8 @@ def _temperature(logits: npt.NDArray[np.float32], truth: npt.NDArray[np.uint8]) 
     return round(float(np.exp(minimize_scalar(loss, bounds=(-2, 2), method="bounded").x)), 4)
 
 
-def _golden(bundle: Bundle, data: Mnist) -> bytes:
-    """Golden vectors: validation images of all classes, one blank, one of noise, with each artifact's answers."""
-    by_class = [data.validation_images[data.validation_labels == label] for label in range(10)]
-    digits = [by_class[i % 10][i // 10] for i in range(GOLDEN_COUNT - 2)]
-    noise = np.random.default_rng(0).integers(0, 256, (FIELD, FIELD), dtype=np.uint8)
-    inputs = np.stack([*digits, np.zeros_like(noise), noise])
+def _golden(bundle: Bundle, inputs: Image) -> bytes:
+    """Golden vectors: the inputs and each artifact's answers, as numpy's .npz."""
     arrays = {"inputs": inputs}
     for artifact in bundle.manifest.artifacts:
         arrays[artifact.name] = make_classifier(bundle, artifact).logits(inputs)
@@ -225,20 +266,6 @@ def _golden(bundle: Bundle, data: Mnist) -> bytes:
     content = io.BytesIO()
     np.savez(content, **arrays)  # type: ignore[arg-type]
     return content.getvalue()
-
-
-def _replace(folder: Path, fresh: Path) -> None:
-    """Rename the fresh folder into place of the old one, which comes back if that fails."""
-    old = fresh.with_name(f"{fresh.name}-old")
-    if folder.exists():
-        os.rename(folder, old)
-    try:
-        os.rename(fresh, folder)
-    except OSError:
-        if old.exists():
-            os.rename(old, folder)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _revision() -> str:
@@ -258,27 +285,3 @@ def _revision() -> str:
 
 def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the converters' remarks, some of which are written below Python, off stderr while all goes well."""
-    _say("converting")
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as remarks:
-        os.dup2(remarks.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            os.dup2(kept, 2)
-            remarks.seek(0)
-            sys.stderr.write(remarks.read().decode(errors="replace"))
-            raise
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)

@@ -138,25 +138,28 @@ class _Drawing:
         unit = min(self.height, self.width * 0.75) / 480
         self.cap = max(round(12.5 * unit**0.85), 9)
         self.line = max(round(1.6 * unit), 1)
+        self.rim = max(self.line, 2)  # what the light rim adds to a line
+        self._out = (self.line + self.rim) // 2 + 1  # from the ink to the middle of its outline, which touches no ink
+        self._edge = self._out + self.line // 2  # from the ink to where its outline ends
         self.gap = max(round(3 * unit), 2)
         self._taken = np.zeros((self.height // _GRID + 1, self.width // _GRID + 1), np.uint8)
 
     def solid_box(self, box: Box) -> None:
         """The outline of a digit that was read."""
-        self._outline(box, self.line + self._rim(box), WHITE)
+        self._outline(box, self.line + self.rim, WHITE)
         self._outline(box, self.line, DIGIT)
         self._take(box)
 
     def dashed_box(self, box: Box) -> None:
         """The outline of ink that may be a digit."""
         self._outline(box, self.line + 1, WHITE)
-        for start, end in _dashes(self._around(box), 2 * self.gap + 1):
+        for start, end in _dashes(self._around(box), 2 * self.gap, 5 * self.gap):
             cv2.line(self.canvas, start, end, UNSURE, self.line + 1, cv2.LINE_8)
         self._take(box)
 
     def bracket(self, box: Box) -> None:
         """A line under the digits that make one number."""
-        left, right, low = box.x - self.line, box.right - 1 + self.line, box.bottom + 2 * self.line + self.gap
+        left, right, low = box.x - self._out, box.right - 1 + self._out, box.bottom + self._edge + self.gap
         ends = np.array([(left, low - self.gap), (left, low), (right, low), (right, low - self.gap)], np.int32)
         for thickness, color in ((self.line + 2, WHITE), (self.line + 1, NUMBER)):
             cv2.polylines(self.canvas, [ends], False, color, thickness, cv2.LINE_8)
@@ -202,11 +205,11 @@ class _Drawing:
             pad = max(round(0.4 * cap), 3)
             text = _text_width(number.text, cap, True)
             width, height = text + _text_width(percent, small) + 3 * pad, cap + 2 * pad
-            low = box.bottom + 3 * self.line + self.gap
-            right, high = box.right + 3 * self.line + 1, box.bottom - height
+            low = box.bottom + self._edge + self.line + self.gap
+            right, high = box.right + self._edge + self.line + 1, box.bottom - height
             places = [(box.x, low), (box.right - width, low), (box.x + (box.width - width) // 2, low)]
-            places += [(right, high), (right, box.y), (box.x - 3 * self.line - width, high)]
-            places.append((box.x, box.y - 3 * self.line - 2 * self.cap - height))
+            places += [(right, high), (right, box.y), (box.x - self._edge - self.line - width, high)]
+            places.append((box.x, box.y - self._edge - self.line - 2 * self.cap - height))
             place = self._first_free(places, width, height)
             if place:
                 x, y = place
@@ -258,15 +261,11 @@ class _Drawing:
 
     def _plate_on(self, box: Box, width: int, height: int, color: Color) -> tuple[int, int]:
         """A plate that stands on a box's outline; at the picture's upper edge it hangs from it."""
-        x, y = box.x - 2 * self.line, box.y - 2 * self.line + 1 - height
-        x, y = self._inside(x, y if y >= 0 else box.bottom + 2 * self.line, width, height)
+        x, y = box.x - self._edge, box.y - self._edge + 1 - height
+        x, y = self._inside(x, y if y >= 0 else box.bottom + self._edge, width, height)
         self._plate(x, y, width, height, color)
         self._take(Box(x, y, width, height))
         return x, y
-
-    def _rim(self, box: Box) -> int:
-        """Pixels that the light rim adds to a line."""
-        return max(self.line, 2) if box.height > 4 * self.cap else 2
 
     def _first_free(self, places: Iterable[tuple[int, int]], width: int, height: int) -> tuple[int, int] | None:
         """The first place (x, y) inside the picture where nothing stands yet."""
@@ -289,7 +288,7 @@ class _Drawing:
 
     def _around(self, box: Box) -> tuple[tuple[int, int], tuple[int, int]]:
         """The corners of an outline that does not touch the ink."""
-        out = self.line
+        out = self._out
         return (box.x - out, box.y - out), (box.right - 1 + out, box.bottom - 1 + out)
 
     def _outline(self, box: Box, thickness: int, color: Color) -> None:
@@ -354,11 +353,11 @@ def _slots(boxes: Sequence[Box], widest: int) -> dict[Box, int]:
 
 
 def _dashes(
-    corners: tuple[tuple[int, int], tuple[int, int]], dash: int
+    corners: tuple[tuple[int, int], tuple[int, int]], dash: int, period: int
 ) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-    """The dashes of a rectangle, each corner covered."""
+    """The dashes, each from one point to another, of a rectangle between two corners."""
     (left, top), (right, bottom) = corners
-    horizontal = [(start, min(start + dash, right)) for start in range(left, right + 1, 2 * dash)]
-    vertical = [(start, min(start + dash, bottom)) for start in range(top, bottom + 1, 2 * dash)]
+    horizontal = [(start, min(start + dash, right)) for start in range(left, right + 1, period)]
+    vertical = [(start, min(start + dash, bottom)) for start in range(top, bottom + 1, period)]
     dashes = [((start, y), (end, y)) for y in (top, bottom) for start, end in horizontal]
     return dashes + [((x, start), (x, end)) for x in (left, right) for start, end in vertical]

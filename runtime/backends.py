@@ -67,6 +67,7 @@ class ArtifactClassifier(ABC):
         self.labels = labels
         self.artifact = artifact
         self.accept, self.unsure = artifact.accept, artifact.unsure
+        self._prior = np.array([artifact.none_prior if label == "none" else 0 for label in labels], np.float32)
 
     def logits(self, crops: Image) -> npt.NDArray[np.float32]:
         """Answer crops with logits.
@@ -99,8 +100,17 @@ class ArtifactClassifier(ABC):
         return out
 
     def probabilities(self, crops: Image) -> npt.NDArray[np.float32]:
-        """Answer crops, uint8 (n, 28, 28), with softmax(logits / temperature), float32 (n, labels)."""
-        logits = self.logits(crops) / np.float32(self.artifact.temperature)
+        """Answer crops with what a camera's ink may be.
+
+        Args:
+            crops: uint8 (n, 28, 28), bright ink on black; n may be 0.
+
+        Returns:
+            float32 (n, labels): softmax(logits / temperature), the logit of ``none`` raised by ``none_prior`` first.
+        """
+        logits = self.logits(crops)
+        logits += self._prior
+        logits /= np.float32(self.artifact.temperature)
         logits -= logits.max(axis=1, keepdims=True, initial=-np.inf)
         np.exp(logits, out=logits)
         return logits / logits.sum(axis=1, keepdims=True)

@@ -61,6 +61,8 @@ class Artifact:
         temperature: logits are divided by it before softmax.
         accept: confidence from which a digit is read.
         unsure: confidence from which ink is shown as a possible digit.
+        none_prior: added to the logit of ``none`` for probabilities: how much commoner it is among a camera's crops
+            than the logits assume, as a logarithm.
         metrics: figures measured at export, each with its n and interval.
     """
 
@@ -75,6 +77,7 @@ class Artifact:
     temperature: float
     accept: float
     unsure: float
+    none_prior: float = 0.0
     metrics: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -25,7 +25,8 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
 
     def _get_help_string(self, action: argparse.Action) -> str:
         text = action.help or ""
-        shown = action.option_strings and action.default not in (None, False, argparse.SUPPRESS)
+        silent = (None, False, argparse.SUPPRESS)  # by identity: 0 is a default worth showing
+        shown = action.option_strings and not any(action.default is value for value in silent)
         return f"{text} (default: %(default)s)" if shown else text
 
 

@@ -100,7 +100,10 @@ def read_picture(path: Path | str) -> Image:
         )
     picture = _decode(data)
     if picture is None:
-        raise SourceError(f"{path} is damaged or truncated: it begins like a {width} x {height} picture, but no more")
+        raise SourceError(
+            f"{path} is damaged or truncated (or of a kind that OpenCV {cv2.__version__} does not decode): "
+            f"it begins like a picture of {width} x {height}, but does not go on like one"
+        )
     return picture
 
 

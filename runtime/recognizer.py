@@ -82,6 +82,7 @@ class Recognizer:
             label = self._classifier.labels[best]
             reading = Reading(candidate.box, label, confidence, prediction, seen.track, seen.age)
             (readings if confidence >= self._accept else unsure).append(reading)
+        readings, unsure = _without_nested(readings, unsure)
         numbers = group_numbers(readings, unsure)
         milliseconds = {
             "detect": (detected - started) * 1e3,
@@ -157,6 +158,32 @@ def _best_cover(members: list[int], crops: Sequence[Crop], scores: npt.NDArray[n
 
     extend(0, frozenset(), [], 0.0)
     return best[1]
+
+
+def _without_nested(readings: list[Reading], unsure: list[Reading]) -> tuple[list[Reading], list[Reading]]:
+    """Leave out the speck inside a digit's loop; and the ring, frame or page around digits, not the digits."""
+    found = [*readings, *unsure]
+    if len(found) < 2:
+        return readings, unsure
+    corners = np.array([(r.box.x, r.box.y, r.box.right, r.box.bottom) for r in found], np.float64)
+    inner, outer = corners[:, None], corners[None, : len(readings)]
+    sides = np.minimum(inner[..., 2:], outer[..., 2:]) - np.maximum(inner[..., :2], outer[..., :2])
+    shared = np.prod(np.maximum(sides, 0), axis=2)
+    inside = shared >= 0.9 * np.prod(inner[..., 2:] - inner[..., :2], axis=2)
+    inside[np.arange(len(readings)), np.arange(len(readings))] = False
+    dropped: set[int] = set()
+    for j in range(len(readings)):
+        held = [i for i in np.flatnonzero(inside[:, j]).tolist() if found[i].box.area < found[j].box.area]
+        digits = [i for i in held if i < len(readings)]
+        around = len(digits) > 1 or any(found[i].box.height >= _FILLS * found[j].box.height for i in digits)
+        dropped.update([j] if around else held)
+    return (
+        [reading for i, reading in enumerate(readings) if i not in dropped],
+        [reading for i, reading in enumerate(unsure, len(readings)) if i not in dropped],
+    )
+
+
+_FILLS = 0.3  # height from which a digit inside a ring is what was meant, as a share of the ring's height
 
 
 def _why_nothing(luma: Image, detection: Detection, unsure: bool) -> str:

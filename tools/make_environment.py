@@ -3,8 +3,8 @@
     python3 tools/make_environment.py .venv-run --constraints constraints/device.txt --small
     python3 tools/make_environment.py .venv --constraints constraints/full.txt --extras onnx,train,dev
 
-The Makefile calls it; standard library only, since it runs before anything is installed. What plain pip cannot do for us
-is to take ``opencv-python-headless`` where the libraries that ``opencv-python`` links are missing: a requirement cannot
+The Makefile calls it; standard library only, since it runs before anything is installed. What plain pip cannot do is
+take ``opencv-python-headless`` where the libraries that ``opencv-python`` links are missing: a requirement cannot
 depend on a shared library, and the two wheels must never be in one environment, because they write the same files.
 """
 
@@ -80,8 +80,8 @@ def make_environment(folder: Path, constraints: Path, extras: Iterable[str], *, 
     run([sys.executable, "-m", "venv", *fresh, str(folder)])
     python = folder / "bin" / "python"
     pip = [str(python), "-m", "pip"]
-    if small:
-        # Debian's and pyenv's Python 3.11 put it into every environment; nothing here uses it.
+    if small and sys.version_info < (3, 12):
+        # Python 3.11 puts it into every environment; nothing on the device uses it.
         run([*pip, "uninstall", "--quiet", "--yes", "setuptools"])
     install = [*pip, "install", "--disable-pip-version-check"] + (["--no-compile"] if small else [])
     if not sys.stderr.isatty():
@@ -158,7 +158,7 @@ def shell_line(command: Iterable[str]) -> str:
 
 
 def run(command: list[str], environment: dict[str, str] | None = None) -> None:
-    """Run a command whose failure ends the whole; all that it prints goes to stderr, since `make run` prints readings."""
+    """Run a command whose failure ends the whole; what it prints goes to stderr, since `make run` prints readings."""
     subprocess.run(command, check=True, env=environment, stdin=subprocess.DEVNULL, stdout=sys.stderr)
 
 

@@ -32,7 +32,7 @@ def _parser() -> argparse.ArgumentParser:
         help="folder with MNIST's four idx files or mnist.npz; else $MNIST_DIR, else Keras's cache or download",
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the results (default: runs/MODEL)")
-    parser.add_argument("--epochs", type=int, default=40, help="passes over the training images")
+    parser.add_argument("--epochs", type=int, default=50, help="passes over the training images")
     parser.add_argument("--batch", type=int, default=128, help="pictures a step")
     parser.add_argument("--limit", type=int, metavar="N", help="train on N images only, for a trial")
     parser.add_argument("--seed", type=int, default=0, help="of everything random")

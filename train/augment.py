@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+from tqdm import tqdm
 
 from runtime.preprocess import FIELD, preprocess, stroke_width
 from runtime.strokes import PENS, VARIANTS, Hand, digit_strokes, draw_ink
@@ -121,7 +122,7 @@ def draw_digits(count: int, rng: np.random.Generator) -> tuple[Image, Image]:
     images = np.empty((count, FIELD, FIELD), np.uint8)
     labels = (np.arange(count) % 10).astype(np.uint8)
     variants = set(VARIANTS) - HELD_OUT
-    for image, label in zip(images, labels, strict=True):
+    for image, label in tqdm(zip(images, labels, strict=True), "writing digits", count, unit="digit", delay=1):
         hand = replace(Hand.random(rng, variants), looseness=rng.uniform(0.01, 0.03))
         strokes = [path * 64 + 16 for path in digit_strokes(str(label), rng, hand=hand)]
         width, height = (int(side) for side in np.ceil(np.max([path.max(axis=0) for path in strokes], axis=0)) + 16)

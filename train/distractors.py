@@ -21,7 +21,7 @@ LOOKALIKE_LETTERS = frozenset("OoIilSsZzBbqgDQ")
 """Letters that a person may read as a digit; neither a digit nor ``none`` is learned from them."""
 
 _LETTERS = [c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" if c not in LOOKALIKE_LETTERS]
-_SIGNS = list("?&#%@$+=*<>{}[]^~:;-_")
+_SIGNS = list("&#%@$+=*<^~:-_")  # without ? > } ] and the like, which a hand makes into a 2, 7, 3 or 1
 _FONTS = (
     cv2.FONT_HERSHEY_SIMPLEX,
     cv2.FONT_HERSHEY_PLAIN,
@@ -86,7 +86,7 @@ def _scribble(rng: np.random.Generator, digits: Image) -> Image:
 def _line(rng: np.random.Generator, digits: Image) -> Image:
     """One to three straight lines, none steeper than a hand slants a 1."""
     canvas = np.zeros((SIDE, SIDE), np.uint8)
-    angle = rng.uniform(-30, 30)
+    angle = rng.uniform(-22, 22)
     for _ in range(rng.integers(1, 4)):
         center, half = rng.uniform(33, 63, 2), rng.uniform(18, 41)
         tilt = np.radians(angle + rng.normal(0, 3))
@@ -146,7 +146,7 @@ def _cut(rng: np.random.Generator, digits: Image) -> Image:
         digit[:, : SIDE - int(np.searchsorted((ink[-1] - ink)[::-1], ink[-1] * rng.uniform(0.2, 0.5)))] = 0
     _, _, width, height = cv2.boundingRect(digit)
     # What is left of an upright stroke is a 1: an empty canvas, drawn again by the caller.
-    return digit if height < 1.7 * width else np.zeros_like(digit)
+    return digit if height < 1.4 * width else np.zeros_like(digit)
 
 
 def _joined(rng: np.random.Generator, digits: Image) -> Image:

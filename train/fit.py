@@ -20,7 +20,7 @@ from runtime.errors import DataError, SinkError
 from runtime.values import Image
 from train.augment import AugmentSettings, augment_epoch, draw_digits, draw_nones
 from train.data import Mnist
-from train.networks import NETWORKS, load_model
+from train.networks import LABELS, NETWORKS, load_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +36,22 @@ class FitSettings:
         average: span of the averaged weights that validation and the saved model use, as a share of all steps.
         none_pool: pictures of the ``none`` class drawn before training, or as many as all epochs use, if fewer.
         drawn_share: digits drawn with a pen, as a share of MNIST's.
+        none_margin: how far the logit of ``none`` must lead for it to be the answer. In training a ninth of the
+            pictures are no digits; the network's answers are to be those for a world of digits, such as MNIST, and the
+            runtime adds what it knows of cameras.
         limit: use this many training digits only, for a trial; None for all.
         seed: of everything random; the same seed gives the same weights on the same machine.
     """
 
     model: str = "edge"
-    epochs: int = 40
+    epochs: int = 50
     batch: int = 128
     learning_rate: float = 2e-3
-    weight_decay: float = 0.02
+    weight_decay: float = 0.05
     average: float = 0.05
     none_pool: int = 40_000
     drawn_share: float = 0.12
+    none_margin: float = 4.0
     limit: int | None = None
     seed: int = 0
 
@@ -75,8 +79,9 @@ def fit(
     """
     keras.utils.set_random_seed(settings.seed)
     tf.config.experimental.enable_op_determinism()
-    images, labels = _digits(data, settings)
-    steps = -(-(len(images) + round(len(images) * augmentation.none_share)) // settings.batch)
+    of_mnist = len(data.train_labels[: settings.limit])
+    digits = of_mnist + round(of_mnist * settings.drawn_share)
+    steps = -(-(digits + round(digits * augmentation.none_share)) // settings.batch)
     history: dict[str, Any] = {"settings": asdict(settings), "augmentation": asdict(augmentation), "epochs": []}
     model = NETWORKS[settings.model]()
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -89,6 +94,7 @@ def fit(
     try:
         run.mkdir(parents=True, exist_ok=True)
         if first < settings.epochs:
+            images, labels = _digits(data, settings)
             nones = _draw_pool(images, settings, augmentation)
             with tqdm(
                 total=settings.epochs * steps, initial=first * steps, unit="step", desc=settings.model, mininterval=1
@@ -103,6 +109,7 @@ def fit(
                     callbacks=[_Recorder(data, history, run, bar)],
                 )
         model.optimizer.finalize_variable_values(model.trainable_variables)  # the averaged weights
+        _hold_back_none(model, settings.none_margin)
         _save(keras.models.Model(model.inputs, model.outputs, name=settings.model), run / "model.keras")
         checkpoint.unlink(missing_ok=True)
     except OSError as error:
@@ -131,6 +138,7 @@ class _Recorder(keras.callbacks.Callback):
         assert logs
         training = self.model.get_weights()
         self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
+        _hold_back_none(self.model, self._history["settings"]["none_margin"])
         loss, accuracy = score(self.model, self._images, self._labels)
         self.model.set_weights(training)
         self._history["epochs"].append(
@@ -200,6 +208,14 @@ def _optimizer(settings: FitSettings, steps: int) -> keras.optimizers.Optimizer:
     )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
+
+
+def _hold_back_none(model: keras.Model, margin: float) -> None:
+    """Lower the bias of ``none`` by ``margin``."""
+    layer = model.get_layer("logits")
+    weights, bias = layer.get_weights()
+    bias[LABELS.index("none")] -= margin
+    layer.set_weights([weights, bias])
 
 
 def _digits(data: Mnist, settings: FitSettings) -> tuple[Image, Image]:

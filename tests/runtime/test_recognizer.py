@@ -286,3 +286,26 @@ def test_the_shipped_model_reads_a_drawn_page(paper: str) -> None:
     assert [number.text for number in result.numbers] == ["407", "1985"]
     for reading, digit in zip(result.readings, drawn.digits, strict=True):
         assert reading.box.iou(digit.box) >= 0.5
+
+
+def test_a_speck_inside_a_digit_is_no_digit() -> None:
+    # An upright 9 of the bar reader, hollow, with a small bar inside it.
+    luma = page(bar(9, 200, 100, height=200))
+    luma[110:290, 210:390] = PAPER
+    luma[180:210, 290:296] = INK
+    assert labels(read(luma).readings) == "9"
+
+
+def test_a_ring_around_a_digit_that_fills_it_is_no_digit() -> None:
+    luma = page(bar(9, 200, 100, height=200))
+    luma[106:294, 206:394] = PAPER
+    luma[150:250, 280:310] = INK
+    assert labels(read(luma).readings) == "2"
+
+
+def test_a_frame_around_several_digits_is_no_digit() -> None:
+    luma = page(bar(9, 150, 50, height=380))
+    luma[56:424, 156:524] = PAPER
+    luma[200:250, 250:265] = INK
+    luma[200:250, 300:320] = INK
+    assert labels(read(luma).readings) == "23"

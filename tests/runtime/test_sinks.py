@@ -44,7 +44,7 @@ def level(value: int, size: tuple[int, int] = SIZE) -> Image:
 def levels(path: Path) -> list[int]:
     """The gray level in the middle of each picture of a video."""
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
-    found = []
+    found: list[int] = []
     while True:
         arrived, picture = capture.read()
         if not arrived:
@@ -74,7 +74,7 @@ class TestJson:
                 sink.write(frame(index), result("7"))
                 lines = path.read_text(encoding="utf-8").splitlines()
                 assert [json.loads(line)["frame"] for line in lines] == list(range(index + 1))
-        assert json.loads(lines[0])["source"] == "größe.mp4"
+        assert json.loads(path.read_text(encoding="utf-8").splitlines()[0])["source"] == "größe.mp4"
 
     def test_standard_output_stays_open(self) -> None:
         out = io.StringIO()

@@ -1,0 +1,258 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from export.parity import LIMITS, Limits, Parity
+from export.samples import GOLDEN_COUNT, calibration_set, gate_set, golden_inputs
+from export.write_bundle import ParityError, export_bundle, replace_folder
+from runtime.backends import load_classifier
+from runtime.bundle import MANIFEST, load_bundle
+from runtime.errors import DataError, EdgeDigitsError, SinkError, UsageError
+from runtime.preprocess import INK_LEVEL
+from train.data import Mnist
+from train.networks import LABELS, load_model
+
+GATE = 300
+# A network trained for seconds is unsure of some digits, where a step of int8 decides; float files must agree fully.
+TRIAL_LIMITS = LIMITS | {"int8": Limits(disagreement=0.05, accuracy_drop=0.05, recall_drop=0.2)}
+TRAINING = {"settings": {"seed": 0}, "last_epoch": {"loss": 1.5}}
+ARTIFACTS = [("litert", "int8"), ("litert", "float32"), ("onnx", "float32"), ("onnx", "int8")]
+FILES = {
+    "some-int8.tflite",
+    "some-float32.tflite",
+    "some-float32.onnx",
+    "some-int8.onnx",
+    "golden.npz",
+    "model.keras",
+    "manifest.json",
+}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def message(call: Callable[[], object], kind: type[EdgeDigitsError]) -> str:
+    with pytest.raises(kind) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def exported(run: Path, drawn: Mnist, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Parity]]:
+    """A bundle's folder and how its artifacts compared."""
+    folder = tmp_path_factory.mktemp("models") / "some"
+    model = load_model(run / "model.keras")
+    return folder, export_bundle(model, drawn, folder, TRAINING, gate_count=GATE, limits=TRIAL_LIMITS)
+
+
+@pytest.fixture
+def manifest(exported: tuple[Path, list[Parity]]) -> dict[str, Any]:
+    return dict(json.loads((exported[0] / MANIFEST).read_text()))
+
+
+class TestAnExportedBundle:
+    def test_it_has_every_file_and_leaves_nothing_beside_it(self, exported: tuple[Path, list[Parity]]) -> None:
+        folder, _ = exported
+        assert set(contents(folder)) == FILES
+        assert [path.name for path in folder.parent.iterdir()] == ["some"]
+
+    def test_its_manifest_vouches_for_every_file(
+        self, exported: tuple[Path, list[Parity]], manifest: dict[str, Any]
+    ) -> None:
+        folder, _ = exported
+        bundle = load_bundle(folder)
+        assert bundle.manifest.name == "some"
+        assert bundle.manifest.labels == LABELS
+        found = {name: hashlib.sha256(content).hexdigest() for name, content in contents(folder).items()}
+        vouched = {artifact["file"]: artifact["sha256"] for artifact in manifest["artifacts"]}
+        vouched[manifest["golden"]] = manifest["golden_sha256"]
+        vouched[manifest["provenance"]["float_model"]["file"]] = manifest["provenance"]["float_model"]["sha256"]
+        assert vouched == {name: found[name] for name in FILES - {MANIFEST}}
+        sizes = {artifact["file"]: artifact["bytes"] for artifact in manifest["artifacts"]}
+        assert sizes == {file: (folder / file).stat().st_size for file in sizes}
+
+    @pytest.mark.parametrize(("backend", "precision"), ARTIFACTS)
+    def test_each_artifact_loads_and_reads_digits(
+        self, exported: tuple[Path, list[Parity]], drawn: Mnist, backend: str, precision: str
+    ) -> None:
+        folder, _ = exported
+        classifier = load_classifier(folder, backend=backend, precision=precision)  # asks the golden vectors
+        right = classifier.logits(drawn.test_images).argmax(axis=1) == drawn.test_labels
+        metric = classifier.artifact.metrics["mnist_test"]
+        assert metric["accuracy"] == pytest.approx(right.mean(), abs=1e-6)
+        assert metric["n"] == len(drawn.test_labels)
+        # Drawn digits are easy; an artifact with its pixels or labels wrong falls to the tenth that guessing gives.
+        assert right.mean() > 0.9
+
+    def test_parity_is_of_the_whole_gate_set_and_on_record(
+        self, exported: tuple[Path, list[Parity]], manifest: dict[str, Any]
+    ) -> None:
+        _, parities = exported
+        assert [parity.artifact for parity in parities] == ["-".join(pair) for pair in ARTIFACTS]
+        assert {parity.count for parity in parities} == {GATE}
+        for parity, record in zip(parities, manifest["provenance"]["parity"], strict=True):
+            assert record["artifact"] == parity.artifact
+            assert record["disagreement"] == parity.disagreement
+        assert [parity.disagreement for parity in parities if "float32" in parity.artifact] == [0, 0]
+
+    def test_its_figures_are_those_of_its_artifacts_on_the_gate(
+        self, exported: tuple[Path, list[Parity]], drawn: Mnist
+    ) -> None:
+        folder, parities = exported
+        images, truth = gate_set(drawn, GATE)
+        for parity, (backend, precision) in zip(parities, ARTIFACTS, strict=True):
+            classifier = load_classifier(folder, backend=backend, precision=precision)
+            accuracy = float((classifier.logits(images).argmax(axis=1) == truth).mean())
+            assert accuracy == parity.accuracy
+            assert classifier.artifact.metrics["gate"]["accuracy"] == pytest.approx(accuracy, abs=1e-6)
+
+    def test_its_temperature_makes_confidence_fit_accuracy(
+        self, exported: tuple[Path, list[Parity]], drawn: Mnist
+    ) -> None:
+        images, truth = gate_set(drawn, GATE)
+
+        def cross_entropy(temperature: float) -> float:
+            logits = classifier.logits(images).astype(np.float64) / temperature
+            return float((np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(GATE), truth]).mean())
+
+        for backend, precision in ARTIFACTS:
+            classifier = load_classifier(exported[0], backend=backend, precision=precision)
+            best = classifier.artifact.temperature
+            assert np.exp(-2) <= best <= np.exp(2)
+            assert cross_entropy(best) <= min(cross_entropy(best * 0.98), cross_entropy(best * 1.02))
+
+    def test_it_says_where_it_comes_from(self, manifest: dict[str, Any], drawn: Mnist) -> None:
+        provenance = manifest["provenance"]
+        assert provenance["training"] == TRAINING
+        assert provenance["data"] == drawn.checksums
+        assert provenance["calibration"]["sha256"] == hashlib.sha256(calibration_set(drawn).tobytes()).hexdigest()
+        assert set(provenance["packages"]) >= {"tensorflow", "keras", "onnxruntime", "numpy"}
+
+    def test_a_second_export_replaces_it_and_keeps_its_card(
+        self, exported: tuple[Path, list[Parity]], trained: keras.Model, drawn: Mnist, tmp_path: Path
+    ) -> None:
+        folder = tmp_path / "some"
+        folder.mkdir()
+        (folder / "README.md").write_text("my card")
+        (folder / MANIFEST).write_text("an older bundle")
+        (folder / "some-int16.tflite").write_bytes(b"an artifact of older days")
+        export_bundle(trained, drawn, folder, TRAINING, gate_count=GATE, limits=TRIAL_LIMITS)
+        new, first = contents(folder), contents(exported[0])
+        assert set(new) == FILES | {"README.md"}
+        assert new["README.md"] == b"my card"
+        assert [path.name for path in tmp_path.iterdir()] == ["some"]
+        # The same model: the same files, but for what holds the hour (Keras's archive, and so the manifest).
+        for name in FILES - {"model.keras", MANIFEST}:
+            assert new[name] == first[name], name
+
+
+class TestARefusedExport:
+    def test_a_model_that_int8_breaks_leaves_the_old_bundle_as_it_was(
+        self, exported: tuple[Path, list[Parity]], unquantizable: keras.Model, drawn: Mnist
+    ) -> None:
+        folder, _ = exported
+        before = contents(folder)
+        text = message(
+            lambda: export_bundle(unquantizable, drawn, folder, TRAINING, gate_count=GATE, limits=TRIAL_LIMITS),
+            ParityError,
+        )
+        assert str(folder) in text
+        assert "litert-int8: " in text
+        assert "float32" not in text
+        assert contents(folder) == before
+        assert [path.name for path in folder.parent.iterdir()] == ["some"]
+
+    @pytest.mark.parametrize("there", ["a file in it", "a file"])
+    def test_a_folder_that_is_no_bundle_is_never_replaced(
+        self, trained: keras.Model, drawn: Mnist, tmp_path: Path, there: str
+    ) -> None:
+        folder = tmp_path / "thesis"
+        if there == "a file":
+            folder.write_text("years of work")
+        else:
+            folder.mkdir()
+            (folder / "thesis.tex").write_text("years of work")
+        before = contents(tmp_path)
+        text = message(lambda: export_bundle(trained, drawn, folder, TRAINING, gate_count=GATE), UsageError)
+        assert str(folder) in text
+        assert contents(tmp_path) == before
+
+    def test_a_model_of_another_shape_is_refused(self, drawn: Mnist, tmp_path: Path) -> None:
+        pixels = keras.Input((32, 32, 1))
+        other = keras.Model(pixels, keras.layers.Dense(10)(keras.layers.Flatten()(pixels)))
+        text = message(lambda: export_bundle(other, drawn, tmp_path / "some", TRAINING, gate_count=GATE), DataError)
+        assert "(32, 32, 1)" in text
+        assert "(28, 28, 1)" in text
+
+    def test_a_folder_that_cannot_be_made_is_one_line(self, trained: keras.Model, drawn: Mnist, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        folder = tmp_path / "file" / "some"
+        assert str(folder) in message(
+            lambda: export_bundle(trained, drawn, folder, TRAINING, gate_count=GATE), SinkError
+        )
+
+
+class TestReplaceFolder:
+    @pytest.fixture
+    def staging(self, tmp_path: Path) -> Path:
+        staging = tmp_path / ".staging"
+        staging.mkdir()
+        return staging
+
+    def test_the_new_takes_the_place_of_the_old(self, tmp_path: Path, staging: Path) -> None:
+        (tmp_path / "some").mkdir()
+        (tmp_path / "some" / "old").touch()
+        (staging / "some").mkdir()
+        (staging / "some" / "new").touch()
+        replace_folder(tmp_path / "some", staging / "some")
+        assert set(contents(tmp_path)) == {"some/new"}
+        assert list(staging.iterdir()) == []
+
+    def test_a_rename_that_fails_brings_the_old_one_back(self, tmp_path: Path, staging: Path) -> None:
+        (tmp_path / "some").mkdir()
+        (tmp_path / "some" / "old").write_text("as it was")
+        with pytest.raises(OSError, match="some"):
+            replace_folder(tmp_path / "some", staging / "some")  # nothing there to rename
+        assert contents(tmp_path) == {"some/old": b"as it was"}
+        assert list(staging.iterdir()) == []
+
+
+class TestSamples:
+    def test_the_gate_set_is_of_validation_images_in_turn(self, drawn: Mnist) -> None:
+        images, truth = gate_set(drawn, 450)  # of 200 validation images: twice all and a part
+        assert images.shape == (450, 28, 28)
+        np.testing.assert_array_equal(truth, np.concatenate([drawn.validation_labels] * 3)[:450])
+        assert images.max(axis=(1, 2)).min() >= INK_LEVEL
+        assert (images[:200] != images[200:400]).any(axis=(1, 2)).mean() > 0.99  # varied anew each time
+
+    def test_the_sets_are_the_same_in_every_export(self, drawn: Mnist) -> None:
+        np.testing.assert_array_equal(gate_set(drawn, 60)[0], gate_set(drawn, 60)[0])
+        np.testing.assert_array_equal(calibration_set(drawn, 60), calibration_set(drawn, 60))
+
+    def test_calibration_takes_training_images_only_and_reaches_both_ends_of_gray(self, drawn: Mnist) -> None:
+        calibration = calibration_set(drawn, 400)
+        training = {image.tobytes() for image in drawn.train_images}
+        assert all(image.tobytes() in training for image in calibration[:200])
+        assert (calibration.min(), calibration.max()) == (0, 255)
+
+    def test_golden_inputs_are_of_all_classes_and_a_blank_and_noise(self, drawn: Mnist) -> None:
+        inputs = golden_inputs(drawn, lambda images: images.reshape(len(images), -1)[:, :11].astype(np.float32))
+        labels = {
+            image.tobytes(): label
+            for image, label in zip(drawn.validation_images, drawn.validation_labels, strict=True)
+        }
+        assert len(inputs) == GOLDEN_COUNT
+        assert {labels[image.tobytes()] for image in inputs[:-2]} == set(range(10))
+        assert len({image.tobytes() for image in inputs}) == GOLDEN_COUNT
+        assert not inputs[-2].any()
+        assert inputs[-1].std() > 70  # even noise: 255 / √12 = 73.6

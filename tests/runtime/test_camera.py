@@ -1,0 +1,451 @@
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from runtime.backends import ArtifactClassifier
+from runtime.bundle import Artifact, TensorSpec
+from runtime.camera import Overlay, StopSignals, main, run
+from runtime.errors import SinkError, SourceError
+from runtime.live import LiveSource
+from runtime.pages import DrawnDigit
+from runtime.scoring import Score
+from runtime.sources import DemoSource, FrameSource, VideoSource, open_source
+from runtime.values import Box, Frame, Image, Prediction, Reading, Result
+
+LABELS = (*"0123456789", "none")
+
+
+class SevenReader(ArtifactClassifier):
+    """Says of all ink that it is a 7."""
+
+    def __init__(self, **_: Any) -> None:
+        spec = TensorSpec((1, 28, 28, 1), "uint8"), TensorSpec((1, len(LABELS)), "float32")
+        super().__init__(LABELS, Artifact("sevens", "", "", 0, "litert", "x", *spec, 1.0, accept=0.6, unsure=0.3))
+
+    def _invoke(self, pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return np.where(np.arange(len(LABELS)) == 7, 9.0, 0.0).astype(np.float32)
+
+
+def sheet(*bars: tuple[int, int], size: tuple[int, int] = (320, 240)) -> Image:
+    """White paper with upright bars of ink, 12 x 48, at these places (x, y)."""
+    picture = np.full((size[1], size[0], 3), 230, np.uint8)
+    for x, y in bars:
+        picture[y : y + 48, x : x + 12] = 20
+    return picture
+
+
+def drawn(label: str, x: int, y: int) -> DrawnDigit:
+    return DrawnDigit(label, Box(x, y, 12, 48), "")
+
+
+class ListSource:
+    """Yields frames, then raises what it is told to."""
+
+    name = "list"
+    fps = 30.0
+    live = False
+    dropped = 0
+
+    def __init__(self, pictures: Iterable[Image], error: Exception | None = None) -> None:
+        self.pictures, self.error = pictures, error
+        self.entered = self.exited = False
+
+    def __enter__(self) -> Self:
+        self.entered = True
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.exited = True
+
+    def __iter__(self) -> Iterator[Frame]:
+        for index, picture in enumerate(self.pictures):
+            yield Frame(picture[:, :, 0].copy(), picture, index, index / 30)
+        if self.error:
+            raise self.error
+
+
+class Command:
+    """The command with a classifier and, if given, a source of the test's own."""
+
+    def __init__(self, source: FrameSource | None = None) -> None:
+        self.source = source
+        self.asked: dict[str, Any] = {}
+        self.out = io.StringIO()
+
+    def __call__(self, *argv: str) -> int:
+        def open_frames(text: str, **options: Any) -> FrameSource:
+            self.asked = {"text": text, **options}
+            return open_source(text, **options) if self.source is None else self.source
+
+        return main(["--display", "none", *argv], load=SevenReader, open_frames=open_frames, stdout=self.out)
+
+
+class Recorder:
+    """A sink that keeps what it is given."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.indices: list[int] = []
+        self.error = error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def write(self, frame: Frame, result: Result) -> None:
+        self.indices.append(frame.index)
+        if self.error:
+            raise self.error
+
+
+def nothing(frame: Frame) -> Result:
+    return Result((), (), ())
+
+
+class TestRun:
+    def test_every_sink_gets_every_frame_in_order(self) -> None:
+        sinks = [Recorder(), Recorder()]
+        summary = run(ListSource([sheet()] * 5), nothing, sinks)
+        assert [sink.indices for sink in sinks] == [[0, 1, 2, 3, 4]] * 2
+        assert (summary.frames, summary.score) == (5, None)
+        assert 0 < summary.recognizing < summary.seconds
+
+    def test_it_ends_after_as_many_frames_as_asked(self) -> None:
+        sink = Recorder()
+        assert run(ListSource([sheet()] * 5), nothing, [sink], max_frames=2).frames == 2
+        assert sink.indices == [0, 1]
+
+    def test_it_ends_when_a_sink_asks_it_to(self) -> None:
+        sink = Recorder()
+        assert run(ListSource([sheet()] * 5), nothing, [sink], stop=lambda: len(sink.indices) == 3).frames == 3
+
+    def test_readings_are_scored_against_the_truth_of_their_frame(self) -> None:
+        def read(frame: Frame) -> Result:
+            return Result((Reading(Box(10, 10, 12, 48), "7", 0.9, Prediction(np.ones(1))),), (), ())
+
+        truths = [(drawn("7", 10, 10),), (drawn("1", 10, 10), drawn("7", 90, 10)), ()]
+        summary = run(ListSource([sheet()] * 3), read, [], truth=lambda index: truths[index])
+        assert summary.score == Score(right=1, wrong=1, missed=1, invented=1)
+
+    def test_what_was_read_before_the_source_broke_is_with_the_sinks(self) -> None:
+        sink = Recorder()
+        with pytest.raises(SourceError, match="unplugged"):
+            run(ListSource([sheet()] * 3, SourceError("unplugged")), nothing, [sink])
+        assert sink.indices == [0, 1, 2]
+
+    def test_a_sink_that_fails_ends_it(self) -> None:
+        with pytest.raises(SinkError, match="disk full"):
+            run(ListSource([sheet()] * 3), nothing, [Recorder(SinkError("disk full"))])
+
+
+class TestCommand:
+    def test_json_lines_go_to_stdout_and_nothing_else_does(self) -> None:
+        command = Command(ListSource([sheet((40, 60), (70, 60)), sheet()]))
+        assert command("--source", "x", "--json", "-") == 0
+        lines = [json.loads(line) for line in command.out.getvalue().splitlines()]
+        assert [line["frame"] for line in lines] == [0, 1]
+        assert list(lines[0]) == [
+            *("frame", "seconds", "source", "width", "height", "readings", "unsure", "numbers", "milliseconds")
+        ]
+        assert [reading["label"] for reading in lines[0]["readings"]] == ["7", "7"]
+        assert [number["text"] for number in lines[0]["numbers"]] == ["77"]
+        assert lines[1]["source"] == "list"
+
+    def test_without_window_and_json_a_line_tells_what_changed(self, capsys: pytest.CaptureFixture[str]) -> None:
+        pictures = [sheet((40, 60), (70, 60))] * 20 + [sheet((40, 60))] * 40
+        command = Command(ListSource(pictures))
+        assert command("--source", "x") == 0
+        lines = command.out.getvalue().splitlines()
+        assert lines[0] == "    0.0 s  77"
+        assert lines[-1].endswith(" s  7")
+        assert len(lines) <= 3
+        assert "60 frames in" in capsys.readouterr().err
+
+    def test_a_recording_shows_each_frame(self, tmp_path: Path) -> None:
+        command = Command(ListSource([sheet((40, 60))] * 6))
+        assert command("--source", "x", "--record", str(tmp_path / "out.mkv")) == 0
+        with VideoSource("out", cv2.VideoCapture(str(tmp_path / "out.mkv"), cv2.CAP_FFMPEG)) as recorded:
+            frames = list(recorded)
+        assert len(frames) == 6
+        blue = frames[0].color
+        assert blue is not None
+        assert (blue[:, :, 0].astype(int) - blue[:, :, 2] > 100).any()  # the box that no bar of the sheet has
+
+    def test_options_reach_the_source(self, tmp_path: Path) -> None:
+        command = Command(ListSource([sheet()]))
+        flags = ["--source", "0", "--size", "320x200", "--fps", "15", "--rotate", "90", "--flip"]
+        assert command(*flags) == 0
+        expected = {"text": "0", "size": (320, 200), "fps": 15.0, "rotate": 90, "flip": "horizontal"}
+        assert command.asked == {**expected, "allow_demo": True}
+
+    @pytest.mark.parametrize("flags", [["--json", "-"], ["--record", "out.mkv"]])
+    def test_the_demo_is_not_allowed_where_results_go_elsewhere_than_a_screen(
+        self, flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        command = Command(ListSource([]))
+        assert command(*flags) == 0
+        assert command.asked["allow_demo"] is False
+
+    def test_the_demo_ends_with_its_score(self) -> None:
+        page = sheet((40, 60), (160, 60)), (drawn("7", 40, 60), drawn("1", 160, 60))
+        command = Command(DemoSource(frames=[page] * 12))
+        assert command("--source", "demo") == 0
+        last = command.out.getvalue().splitlines()[-1]
+        assert last.startswith("demo: 24 digits in 12 frames: ")
+        assert "12 right (50.00 %), 12 wrong, 0 missed, 0 invented; " in last
+        assert last.endswith(" frames per second (recognition alone)")
+
+    def test_with_json_lines_on_stdout_the_score_goes_to_stderr(self, capsys: pytest.CaptureFixture[str]) -> None:
+        command = Command(DemoSource(frames=[(sheet(), ())]))
+        assert command("--source", "demo", "--json", "-") == 0
+        assert len(command.out.getvalue().splitlines()) == 1
+        assert "demo: 0 digits in 1 frames" in capsys.readouterr().err
+
+    def test_a_region_of_interest_hides_the_rest(self) -> None:
+        command = Command(ListSource([sheet((40, 60), (200, 60))]))
+        assert command("--source", "x", "--json", "-", "--roi", "120,0,200,240") == 0
+        (line,) = map(json.loads, command.out.getvalue().splitlines())
+        assert len(line["readings"]) == 1
+        assert line["readings"][0]["box"][0] >= 195
+
+    def test_a_configuration_is_read_and_flags_win(self, tmp_path: Path) -> None:
+        (tmp_path / "c.toml").write_text('source = "1"\nfps = 5\nsize = "320x240"\n')
+        command = Command(ListSource([sheet()]))
+        assert command("--config", str(tmp_path / "c.toml"), "--fps", "10") == 0
+        assert (command.asked["text"], command.asked["fps"], command.asked["size"]) == ("1", 10.0, (320, 240))
+
+    def test_a_source_that_raises_midway_is_one_line_and_all_is_let_go(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        source = ListSource([sheet()] * 3, SourceError("camera 0 stopped delivering pictures after 3"))
+        path = tmp_path / "out.jsonl"
+        assert Command(source)("--source", "0", "--json", str(path)) == 1
+        assert source.exited
+        assert len(path.read_text().splitlines()) == 3
+        assert capsys.readouterr().err == "error: camera 0 stopped delivering pictures after 3\n"
+
+    def test_the_capture_thread_ends_with_the_command(self) -> None:
+        class Camera:
+            released = False
+
+            def read(self) -> tuple[bool, Image]:
+                time.sleep(0.001)
+                return True, sheet()
+
+            def release(self) -> None:
+                self.released = True
+
+        camera = Camera()
+        assert Command(LiveSource("fake", lambda: camera))("--source", "0", "--max-frames", "3") == 0
+        assert camera.released
+        assert not [thread for thread in threading.enumerate() if thread.name == "capture fake"]
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder full of what users point at by mistake, made the current one."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DISPLAY", raising=False)
+    (tmp_path / "zero.png").touch()
+    (tmp_path / "notes.txt").write_text("no video\n" * 99)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "typo.toml").write_text('souce = "demo"')
+    header = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (40_000).to_bytes(4, "big") * 2
+    (tmp_path / "huge.png").write_bytes(header + b"\x08\0\0\0\0")
+    cv2.imwrite(str(tmp_path / "sheet.png"), sheet((40, 60)))
+    writer = cv2.VideoWriter("clip.avi", cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"MJPG"), 30, (320, 240))
+    for _ in range(30):
+        writer.write(sheet((40, 60)))
+    writer.release()
+    whole = (tmp_path / "clip.avi").read_bytes()
+    (tmp_path / "cut.avi").write_bytes(whole[: len(whole) // 2])
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "message"),
+    [
+        (["--source", "87"], 1, "no camera at /dev/video87 (present: "),
+        (["--source", "gone.mp4"], 1, "cannot open gone.mp4: No such file or directory"),
+        (["--source", "zero.png"], 1, "zero.png is empty: 0 bytes"),
+        (["--source", "notes.txt"], 1, "notes.txt is neither a video nor a picture"),
+        (["--source", "empty"], 1, "no pictures in empty"),
+        (["--source", "huge.png"], 1, "huge.png has 40000 x 40000 = 1600 million pixels"),
+        (["--source", "cut.avi"], 1, "of 30 pictures: the file is cut off or damaged"),
+        (["--source", "demo", "--rotate", "180"], 2, "the demo is drawn upright"),
+        (["--source", "clip.avi", "--record", "clip.avi"], 2, "--record clip.avi would overwrite what --source names"),
+        (["--json", "a.mkv", "--record", "a.mkv"], 2, "--record a.mkv would overwrite what --json names"),
+        (["--source", "demo", "--record", "out.wmv"], 1, "its name must end in .mkv, .mp4, .avi"),
+        (["--source", "demo", "--json", "gone/out"], 1, "cannot write JSON lines to gone/out"),
+        (["--source", "demo", "--display", "window"], 1, "cannot show a window: no display"),
+        (["--source", "sheet.png", "--roi", "300,0,100,100"], 2, "not inside the frame of 320x240"),
+        (["--config", "typo.toml"], 2, "typo.toml: unknown key 'souce'; did you mean source?"),
+        (["--config", "gone.toml"], 2, "cannot read the configuration gone.toml"),
+    ],
+)
+@pytest.mark.usefixtures("files")
+def test_bad_input_is_one_line_and_its_exit_code(
+    argv: list[str], code: int, message: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert Command()(*argv) == code
+    lines = capfd.readouterr().err.splitlines()
+    (error,) = [line for line in lines if line.startswith("error: ")]
+    assert message in error
+    assert lines[-1] == error
+    assert len(lines) <= 2  # what was being opened, at most
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--size", "12"], "argument --size: '12' is not WIDTHxHEIGHT such as 640x480"),
+        (["--rotate", "45"], "argument --rotate: invalid choice: 45"),
+        (["--backend", "tensorflow"], "argument --backend: invalid choice: 'tensorflow'"),
+        (["--min-confidence", "7"], "argument --min-confidence: '7' is not from 0 to 1"),
+        (["--roi", "1,2,3"], "argument --roi: '1,2,3' is not X,Y,W,H"),
+        (["--max-frames", "0"], "argument --max-frames: '0' is not a whole number from 1"),
+        (["--max", "3"], "unrecognized arguments: --max 3"),
+        (["extra"], "unrecognized arguments: extra"),
+    ],
+)
+def test_wrong_usage_names_the_option(argv: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as raised:
+        Command()(*argv)
+    assert raised.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_help_shows_examples_and_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as raised:
+        main(["--help"])
+    assert raised.value.code == 0
+    text = capsys.readouterr().out
+    assert "examples:" in text
+    assert "(default: auto)" in text
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [(["--model", "nope"], "no model nope"), (["--precision", "int3"], "has no int3 artifact")],
+)
+def test_a_model_that_is_not_there_is_named(argv: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--source", "demo", "--display", "none", *argv]) == 1
+    assert message in capsys.readouterr().err
+
+
+class TestOverlay:
+    def test_each_frame_is_drawn_once_though_asked_for_twice(self) -> None:
+        overlay = Overlay(clock=iter(range(100)).__next__)
+        frames = [Frame(sheet()[:, :, 0], sheet(), index, 0.0) for index in range(2)]
+        first = overlay(frames[0], nothing(frames[0]))
+        assert overlay(frames[0], nothing(frames[0])) is first
+        assert overlay(frames[1], nothing(frames[1])) is not first
+
+    def test_a_frame_of_luma_alone_can_be_drawn_on(self) -> None:
+        frame = Frame(sheet()[:, :, 0], None, 0, 0.0)
+        assert Overlay()(frame, nothing(frame)).shape[2] == 3
+
+
+class TestSignals:
+    def test_the_first_signal_lets_the_frame_under_way_be_finished(self) -> None:
+        taken = []
+        with StopSignals() as signals:
+            for frame in signals.frames(ListSource([sheet()] * 9)):
+                if frame.index == 2:
+                    os.kill(os.getpid(), signal.SIGTERM)
+                taken.append(frame.index)
+        assert taken == [0, 1, 2]
+
+    def test_waiting_for_a_frame_is_ended_at_once(self) -> None:
+        def stalled() -> Iterator[Image]:
+            yield sheet()
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(60)
+            yield sheet()
+
+        with StopSignals() as signals:
+            assert len(list(signals.frames(ListSource(stalled())))) == 1
+
+    def test_the_second_signal_ends_anything(self) -> None:
+        def interrupt_twice(frame: Frame) -> Result:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+            return nothing(frame)
+
+        with StopSignals() as signals, pytest.raises(KeyboardInterrupt):
+            run(signals.frames(ListSource([sheet()] * 9)), interrupt_twice, [])
+
+    def test_handlers_are_put_back(self) -> None:
+        before = signal.getsignal(signal.SIGTERM)
+        with StopSignals():
+            assert signal.getsignal(signal.SIGTERM) != before
+        assert signal.getsignal(signal.SIGTERM) == before
+
+
+def command_line(*argv: str, **options: Any) -> subprocess.Popen[str]:
+    arguments = [sys.executable, "-m", "runtime.camera", "--display", "none", *argv]
+    return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_process_with_whole_files_and_exit_code_0(number: int, tmp_path: Path) -> None:
+    lines, video = tmp_path / "out.jsonl", tmp_path / "out.mkv"
+    process = command_line("--source", "demo", "--json", str(lines), "--record", str(video))
+    deadline = time.monotonic() + 60
+    while (not lines.exists() or lines.stat().st_size < 5000) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(number)
+    output, errors = process.communicate(timeout=60)
+    assert (process.returncode, "Traceback" in errors) == (0, False), errors
+    count = len([json.loads(line) for line in lines.read_text().splitlines()])
+    assert 0 < count < 280
+    assert output.startswith("demo: ")
+    with VideoSource("out", cv2.VideoCapture(str(video), cv2.CAP_FFMPEG)) as recorded:
+        assert len(list(recorded)) == count
+
+
+def test_a_reader_that_leaves_ends_the_command_without_a_word() -> None:
+    process = command_line("--source", "demo", "--json", "-")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert json.loads(process.stdout.readline())["frame"] == 0
+    process.stdout.close()
+    assert process.wait(60) == 141
+    assert process.stderr.read() == ""
+    process.stderr.close()
+
+
+def test_the_demo_is_read_end_to_end_with_nothing_but_the_shipped_model(tmp_path: Path) -> None:
+    # From another folder, by a bare process: what `make run` does where there is no camera and no display.
+    root = Path(__file__).resolve().parents[2]
+    environment = {name: value for name, value in os.environ.items() if name != "DISPLAY"} | {"PYTHONPATH": str(root)}
+    output, errors = command_line(cwd=tmp_path, env=environment).communicate(timeout=120)
+    score = output.splitlines()[-1]
+    assert score.startswith("demo: "), errors
+    shown, right = int(score.split()[1]), int(score.split()[6])
+    assert shown > 3000
+    assert right / shown >= 0.95
+    assert errors.startswith("warning: NO CAMERA (none is connected): showing the built-in demo instead\n")
+    assert len(errors.splitlines()) == 2

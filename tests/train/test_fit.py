@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+from runtime.errors import DataError, EdgeDigitsError, SinkError
+from train.augment import AugmentSettings
+from train.data import Mnist
+from train.fit import FitSettings, fit, score
+from train.networks import load_model
+
+ROOT = Path(__file__).resolve().parents[2]
+SETTINGS = FitSettings(epochs=4, batch=32, average=0.3, none_pool=60, drawn_share=0.1, limit=300)
+AUGMENTATION = AugmentSettings(none_share=0.2)
+STEPS = 13  # of 32 pictures: 300 digits, 30 drawn ones, 66 of what is no digit, and so the last step of 12
+
+
+class Run(NamedTuple):
+    """A finished training."""
+
+    folder: Path
+    history: dict[str, Any]
+
+    @property
+    def weights(self) -> list[np.ndarray]:
+        return list(load_model(self.folder / "model.keras").get_weights())
+
+
+@pytest.fixture(scope="module")
+def unbroken(drawn: Mnist, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("unbroken")
+    return Run(folder, fit(drawn, SETTINGS, AUGMENTATION, folder))
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the same training in another process, killed after its first epoch or a little later."""
+    folder = tmp_path_factory.mktemp("killed")
+    script = (
+        "from pathlib import Path; from tests.mnist import drawn_digits; from train.augment import AugmentSettings; "
+        "from train.fit import FitSettings, fit; "
+        f"fit(drawn_digits(), {SETTINGS!r}, {AUGMENTATION!r}, Path({str(folder)!r}))"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        patience = time.monotonic() + 120
+        while not (folder / "checkpoint.keras").exists() and process.poll() is None and time.monotonic() < patience:
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+        remarks = process.stderr.read() if process.stderr else ""
+    assert process.returncode == -signal.SIGKILL, remarks
+    assert not (folder / "model.keras").exists()
+    return folder
+
+
+def assert_same(weights: list[np.ndarray], others: list[np.ndarray]) -> None:
+    for one, other in zip(weights, others, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def message(call: Callable[[], object], kind: type[EdgeDigitsError] = DataError) -> str:
+    with pytest.raises(kind) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+class TestAnUnbrokenRun:
+    def test_it_leaves_the_model_and_its_history_and_nothing_else(self, unbroken: Run) -> None:
+        assert {path.name for path in unbroken.folder.iterdir()} == {"model.keras", "history.json"}
+
+    def test_its_history_is_complete_and_on_disk(self, unbroken: Run) -> None:
+        assert json.loads((unbroken.folder / "history.json").read_text()) == unbroken.history
+        assert unbroken.history["settings"] == asdict(SETTINGS)
+        assert unbroken.history["augmentation"] == asdict(AUGMENTATION)
+        assert [set(epoch) for epoch in unbroken.history["epochs"]] == [
+            {"loss", "accuracy", "validation_loss", "validation_accuracy", "learning_rate", "seconds"}
+        ] * SETTINGS.epochs
+
+    def test_its_learning_rate_falls_along_a_cosine_to_zero(self, unbroken: Run) -> None:
+        warm_up = SETTINGS.epochs * STEPS // 10
+        after = np.arange(1, SETTINGS.epochs + 1) * STEPS
+        share = (after - warm_up) / (SETTINGS.epochs * STEPS - warm_up)
+        expected = SETTINGS.learning_rate * 0.5 * (1 + np.cos(np.pi * share))
+        found = [epoch["learning_rate"] for epoch in unbroken.history["epochs"]]
+        # float32 arithmetic of values up to the highest rate.
+        assert found == pytest.approx(expected, rel=0, abs=4 * 2**-23 * SETTINGS.learning_rate)
+
+    def test_the_saved_model_is_the_one_last_validated(self, unbroken: Run, drawn: Mnist) -> None:
+        model = load_model(unbroken.folder / "model.keras")
+        loss, accuracy = score(model, drawn.validation_images, drawn.validation_labels)
+        last = unbroken.history["epochs"][-1]
+        assert accuracy == last["validation_accuracy"]
+        assert loss == pytest.approx(last["validation_loss"], rel=1e-6)
+
+    def test_it_learns(self, unbroken: Run, drawn: Mnist) -> None:
+        # Guessing is right once in ten, and by luck in this many of the pictures once in a million trials.
+        count = len(drawn.validation_labels)
+        luck = binom.isf(1e-6, count, 0.1) / count
+        assert unbroken.history["epochs"][-1]["validation_accuracy"] > luck
+        losses = [epoch["loss"] for epoch in unbroken.history["epochs"]]
+        assert losses == sorted(losses, reverse=True)
+
+    def test_another_seed_gives_other_weights(self, unbroken: Run, drawn: Mnist, tmp_path: Path) -> None:
+        fit(drawn, replace(SETTINGS, seed=1, epochs=1), AUGMENTATION, tmp_path)
+        kernel, other = unbroken.weights[0], Run(tmp_path, {}).weights[0]
+        assert (kernel != other).mean() > 0.99
+
+
+def test_mnist_is_learned_from_a_few_digits(mnist: Mnist, tmp_path: Path) -> None:
+    settings = FitSettings(epochs=2, batch=32, none_pool=200, limit=2000)
+    history = fit(mnist, settings, AUGMENTATION, tmp_path)
+    # Guessing gives 11.4 % at best, always the commonest digit; a network with its labels mixed up does no better.
+    assert history["epochs"][-1]["validation_accuracy"] > 0.6
+
+
+class TestResume:
+    def test_a_checkpoint_holds_the_averaged_weights_that_were_validated(self, killed: Path, drawn: Mnist) -> None:
+        stopped = load_model(killed / "checkpoint.keras")
+        done = int(stopped.optimizer.iterations.numpy()) // STEPS
+        validated = json.loads((killed / "history.json").read_text())["epochs"][done - 1]
+        of_training, _ = score(stopped, drawn.validation_images, drawn.validation_labels)
+        stopped.optimizer.finalize_variable_values(stopped.trainable_variables)
+        of_average, _ = score(stopped, drawn.validation_images, drawn.validation_labels)
+        assert of_average == pytest.approx(validated["validation_loss"], rel=1e-6)
+        assert of_training != pytest.approx(validated["validation_loss"], rel=1e-3)
+
+    def test_a_killed_run_goes_on_to_the_very_weights_of_an_unbroken_one(
+        self, unbroken: Run, killed: Path, drawn: Mnist, tmp_path: Path
+    ) -> None:
+        folder = shutil.copytree(killed, tmp_path / "run")
+        history = fit(drawn, SETTINGS, AUGMENTATION, folder, resume=True)
+        assert_same(Run(folder, history).weights, unbroken.weights)
+        for resumed, straight in zip(history["epochs"], unbroken.history["epochs"], strict=True):
+            assert resumed | {"seconds": 0} == straight | {"seconds": 0}
+
+    def test_a_run_stopped_before_its_model_was_saved_only_has_to_save_it(
+        self, unbroken: Run, drawn: Mnist, tmp_path: Path
+    ) -> None:
+        # What the model is first written to is taken: as a full disk would, this stops the run after its last epoch.
+        blocker = tmp_path / "fresh-model.keras" / "blocker"
+        blocker.mkdir(parents=True)
+        assert str(tmp_path) in message(lambda: fit(drawn, SETTINGS, AUGMENTATION, tmp_path), SinkError)
+        blocker.rmdir()
+        blocker.parent.rmdir()
+        history = fit(drawn, SETTINGS, AUGMENTATION, tmp_path, resume=True)
+        assert len(history["epochs"]) == SETTINGS.epochs
+        assert_same(Run(tmp_path, history).weights, unbroken.weights)
+
+    @pytest.mark.parametrize(
+        "change", [{"epochs": 5}, {"batch": 16}, {"seed": 1}, {"limit": None}, {"learning_rate": 1e-3}]
+    )
+    def test_other_settings_are_refused(
+        self, unbroken: Run, drawn: Mnist, tmp_path: Path, change: dict[str, Any]
+    ) -> None:
+        (tmp_path / "checkpoint.keras").touch()
+        (tmp_path / "history.json").write_text(json.dumps(unbroken.history))
+        ((name, value),) = change.items()
+        text = message(lambda: fit(drawn, replace(SETTINGS, **change), AUGMENTATION, tmp_path, resume=True))
+        assert f"another {name}" in text
+        assert str(value) in text
+        assert str(getattr(SETTINGS, name)) in text
+
+    def test_another_augmentation_is_refused(self, unbroken: Run, drawn: Mnist, tmp_path: Path) -> None:
+        (tmp_path / "checkpoint.keras").touch()
+        (tmp_path / "history.json").write_text(json.dumps(unbroken.history))
+        assert "another bend" in message(
+            lambda: fit(drawn, SETTINGS, replace(AUGMENTATION, bend=0.75), tmp_path, resume=True)
+        )
+
+    def test_a_folder_without_a_checkpoint_is_refused(self, drawn: Mnist, tmp_path: Path) -> None:
+        text = message(lambda: fit(drawn, SETTINGS, AUGMENTATION, tmp_path / "run", resume=True))
+        assert str(tmp_path / "run") in text
+        assert "without --resume" in text
+        assert not (tmp_path / "run").exists()
+
+    def test_a_broken_checkpoint_is_refused(self, unbroken: Run, drawn: Mnist, tmp_path: Path) -> None:
+        (tmp_path / "checkpoint.keras").write_bytes(b"half")
+        (tmp_path / "history.json").write_text(json.dumps(unbroken.history))
+        text = message(lambda: fit(drawn, SETTINGS, AUGMENTATION, tmp_path, resume=True))
+        assert str(tmp_path / "checkpoint.keras") in text
+
+    @pytest.mark.parametrize("content", ["", "[]", "{}", '{"settings": 1, "augmentation": {}, "epochs": []}'])
+    def test_a_broken_history_is_refused(self, drawn: Mnist, tmp_path: Path, content: str) -> None:
+        (tmp_path / "checkpoint.keras").touch()
+        (tmp_path / "history.json").write_text(content)
+        text = message(lambda: fit(drawn, SETTINGS, AUGMENTATION, tmp_path, resume=True))
+        assert str(tmp_path / "history.json") in text
+
+
+def test_a_folder_that_cannot_be_made_is_one_line_that_names_it(drawn: Mnist, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    run = tmp_path / "file" / "run"
+    assert str(run) in message(lambda: fit(drawn, SETTINGS, AUGMENTATION, run), SinkError)
+
+
+def test_score_is_the_cross_entropy_and_the_share_of_right_labels() -> None:
+    # A model that copies its first three pixels: the logits are known.
+    pixels = keras.Input((28, 28, 1))
+    model = keras.Model(pixels, keras.layers.Flatten()(pixels)[:, :3])
+    images = np.zeros((501, 28, 28), np.uint8)  # one more than a chunk
+    images[:, 0, 1] = 2
+    labels = np.ones(501, np.uint8)
+    labels[0] = 0
+    total = np.log(2 + np.e**2)
+    assert score(model, images, labels) == pytest.approx(((total + 500 * (total - 2)) / 501, 500 / 501), rel=1e-6)

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.mnist import mnist_folder
+from train.__main__ import main
+
+ROOT = Path(__file__).resolve().parents[2]
+GREETING = re.compile(
+    r"absl|oneDNN|cuda|cuInit|cpu_feature|^[IWEF]\d{4} |Traceback|Warning", re.IGNORECASE | re.MULTILINE
+)
+
+
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "train", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def refused(capsys: pytest.CaptureFixture[str], arguments: Sequence[str | Path], code: int) -> str:
+    """Run a command that must end with this code and one line of error, which is returned."""
+    assert main([str(argument) for argument in arguments]) == code
+    out, err = capsys.readouterr()
+    errors = [line for line in err.splitlines() if line != "loading TensorFlow"]
+    assert out == ""
+    assert len(errors) == 1
+    assert errors[0].startswith("error: ")
+    return errors[0]
+
+
+@pytest.mark.parametrize("option", ["epochs", "batch", "limit"])
+@pytest.mark.parametrize("value", ["0", "-3"])
+def test_a_count_below_one_is_wrong_usage(capsys: pytest.CaptureFixture[str], option: str, value: str) -> None:
+    assert f"--{option} is {value}" in refused(capsys, [f"--{option}", value], 2)
+
+
+def test_an_unknown_network_is_wrong_usage_and_the_known_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    text = refused(capsys, ["--model", "enormous"], 2)
+    assert "enormous" in text
+    assert "edge" in text
+
+
+@pytest.mark.parametrize("make", [True, False], ids=["empty", "missing"])
+def test_a_folder_without_mnist_is_one_line_that_names_it(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, make: bool
+) -> None:
+    folder = tmp_path / "data"
+    if make:
+        folder.mkdir()
+    assert str(folder) in refused(capsys, ["--data", folder, "--out", tmp_path / "run"], 1)
+    assert not (tmp_path / "run").exists()
+
+
+def test_there_is_nothing_to_resume_without_a_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    text = refused(capsys, ["--resume", "--data", mnist_folder(), "--out", tmp_path / "run"], 1)
+    assert str(tmp_path / "run") in text
+
+
+def test_a_file_in_the_place_of_the_results_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    text = refused(capsys, ["--data", mnist_folder(), "--limit", "10", "--out", tmp_path / "file"], 1)
+    assert str(tmp_path / "file") in text
+
+
+def test_help_names_every_option_without_loading_tensorflow() -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "train", "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert not re.search(r"\b(tensorflow|keras)$", done.stderr, re.MULTILINE)
+    for option in ("--model", "--data", "--out", "--epochs", "--batch", "--limit", "--seed", "--resume"):
+        assert option in done.stdout
+
+
+def test_an_unknown_option_is_wrong_usage() -> None:
+    done = run("--epoch-count", "3")
+    assert done.returncode == 2
+    assert "--epoch-count" in done.stderr
+
+
+def test_a_short_training_ends_well_and_quietly(tmp_path: Path) -> None:
+    done = run("--data", mnist_folder(), "--limit", "200", "--epochs", "1", "--batch", "50", "--out", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    history = json.loads((tmp_path / "run" / "history.json").read_text())
+    accuracy = history["epochs"][-1]["validation_accuracy"]
+    assert done.stdout == f"{tmp_path / 'run' / 'model.keras'}: {accuracy:.2%} of 5,000 validation images\n"
+    assert not GREETING.search(done.stderr), done.stderr
+    assert "edge: 100%" in done.stderr  # the progress bar
