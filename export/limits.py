@@ -39,11 +39,13 @@ class LimitSet:
         version: of the file.
         precision: by the precision of the artifact.
         replay: least share of digits that are read the same from a camera's frames.
+        replay_reason: why so much.
     """
 
     version: int
     precision: Mapping[str, Limits]
     replay: float
+    replay_reason: str = ""
 
     def of(self, precision: str) -> Limits:
         """The limits of a precision; ``float32-batch`` has those of ``float32``.
@@ -74,6 +76,7 @@ def load_limits(path: Path = PATH) -> LimitSet:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
         precision = {name: Limits(**values) for name, values in table["precision"].items()}
-        return LimitSet(int(table["version"]), precision, float(table["replay"]["agreement"]))
+        frames = table["replay"]
+        return LimitSet(int(table["version"]), precision, float(frames["agreement"]), str(frames["reason"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path} does not hold limits ({error}); restore it") from error

@@ -57,6 +57,7 @@ class Comparison:
     Attributes:
         images: name of the set.
         parity: labels, accuracy, bound and breaches.
+        classes: those that occur, as ``parity.recall_change`` has them.
         reference_interval: Wilson 95 % interval of the float model's accuracy.
         interval: of the artifact's.
         p: exact McNemar p of lost against gained.
@@ -68,6 +69,7 @@ class Comparison:
 
     images: str
     parity: Parity
+    classes: tuple[int, ...]
     reference_interval: tuple[float, float]
     interval: tuple[float, float]
     p: float
@@ -223,6 +225,7 @@ def _compare(
     return Comparison(
         images.name,
         parity,
+        tuple(np.unique(images.labels).tolist()),
         _wilson(parity.reference_accuracy, parity.count),
         _wilson(parity.accuracy, parity.count),
         mcnemar_p(parity.lost, parity.gained),
