@@ -60,8 +60,9 @@ class Replay:
 
     @property
     def agreement(self) -> float:
-        """Share of all digits that either reads, which both read with the same label."""
-        return self.same / max(self.same + len(self.differences), 1)
+        """Of all digits that either reads, the share that both read with the same label; 1 where there are none."""
+        total = self.same + len(self.differences)
+        return self.same / total if total else 1.0
 
 
 def replay(

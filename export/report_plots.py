@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Callable
 from typing import Any
 
 import matplotlib as mpl
@@ -44,7 +45,7 @@ def loss_plot(values: dict[str, Any], name: str) -> str:
         axes.set_xlabel("accuracy loss at most, points (95 %)")
         axes.set_xlim(left=0)
 
-    return _svg(draw, _height(rows))
+    return _svg("loss", draw, _height(rows))
 
 
 def recall_plot(values: dict[str, Any], name: str) -> str:
@@ -68,7 +69,7 @@ def recall_plot(values: dict[str, Any], name: str) -> str:
         axes.grid(axis="y")
         axes.legend(frameon=False, fontsize=8, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
 
-    return _svg(draw, 2.9)
+    return _svg("recall", draw, 2.9)
 
 
 def probability_plot(values: dict[str, Any], name: str) -> str:
@@ -85,7 +86,7 @@ def probability_plot(values: dict[str, Any], name: str) -> str:
         _name_rows(axes, rows)
         axes.set_xlabel("difference of probability: ● median, | 99 %, ◆ largest")
 
-    return _svg(draw, _height(rows))
+    return _svg("probability", draw, _height(rows))
 
 
 def _rows(values: dict[str, Any], name: str) -> list[dict[str, Any]]:
@@ -108,8 +109,8 @@ def _height(rows: list[dict[str, Any]]) -> float:
     return 0.7 + 0.27 * max(len(rows), 3)
 
 
-def _svg(draw: Any, height: float) -> str:
-    """The drawing as an SVG element; its size is its own up to the page's width."""
+def _svg(name: str, draw: Callable[[Axes], None], height: float) -> str:
+    """The drawing as an SVG element, each id in it once in a page that holds several."""
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(4.6, height), layout="constrained")
         draw(figure.add_subplot())
@@ -118,6 +119,8 @@ def _svg(draw: Any, height: float) -> str:
     svg = content.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r' id="[a-z]+\d*_\d+"', "", svg)  # figure_1, axes_1, … would occur once in each plot
+    used = set(re.findall(r'(?:href="|url\()#([^")]+)', svg))
+    svg = re.sub(r' id="([^"]+)"', lambda each: f' id="{name}-{each[1]}"' if each[1] in used else "", svg)
+    svg = re.sub(r'(href="|url\()#', rf"\1#{name}-", svg)
     svg = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", svg)
     return svg.replace(_INK, "currentColor").strip()

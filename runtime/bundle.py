@@ -258,8 +258,8 @@ def _parse(stored: dict[str, Any]) -> Manifest:
     )
     manifest = Manifest(**stored | {"artifacts": artifacts, "labels": tuple(stored["labels"])})
     for artifact in artifacts:
-        batch = artifact.input.shape[0]
-        if batch not in (1, None) or artifact.input.shape[1:] not in ((FIELD, FIELD, 1), (1, FIELD, FIELD)):
+        batch, *pixels = artifact.input.shape
+        if batch not in (1, None) or pixels not in ([FIELD, FIELD, 1], [1, FIELD, FIELD]):
             raise ValueError(f"{artifact.name} takes {artifact.input.shape}, expected (1, {FIELD}, {FIELD}, 1)")
         if artifact.output.shape != (batch, len(manifest.labels)):
             raise ValueError(
