@@ -10,7 +10,10 @@ from typing import Any
 
 import cv2
 
-from export.report import (
+from export.findings import Verification
+from export.report import summary, verdict
+from export.report_plots import loss_plot, probability_plot, recall_plot
+from export.report_tables import (
     answers_by_label,
     comparison_table,
     difference_table,
@@ -18,11 +21,7 @@ from export.report import (
     kernel_table,
     replay_table,
     set_title,
-    summary,
-    verdict,
 )
-from export.report_plots import loss_plot, probability_plot, recall_plot
-from export.verification import Verification
 from runtime.values import Image
 
 CARDS = 400
@@ -96,8 +95,8 @@ def _origin(values: dict[str, Any]) -> str:
 
 def _plots(values: dict[str, Any], name: str) -> str:
     drawings = {
-        "How much accuracy may be lost, and the limit": loss_plot(values, name),
-        "Recall of each class, and the tightest limit": recall_plot(values, name),
+        "Accuracy that may be lost, and its limit (orange)": loss_plot(values, name),
+        "Recall of each class, and its limit (orange)": recall_plot(values, name),
         "How far probabilities move": probability_plot(values, name),
     }
     figures = "".join(

@@ -14,10 +14,12 @@ from typing import Any, TextIO
 import cv2
 
 from export.classifiers import reference_classifier
+from export.findings import InputSet, Verification
 from export.limits import PATH, load_limits
-from export.report import comparison_table, markdown, replay_table, report_values, summary, verdict
+from export.report import markdown, report_values, summary, verdict
+from export.report_tables import comparison_table, replay_table
 from export.samples import GATE_COUNT, gate_set
-from export.verification import InputSet, Verification, verify
+from export.verification import verify
 from runtime.bundle import load_bundle
 from runtime.demo import demo_frames
 from runtime.errors import BackendError, SinkError, UsageError, run_command

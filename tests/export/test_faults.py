@@ -16,10 +16,11 @@ import pytest
 
 from export.classifiers import reference_classifier
 from export.convert import convert, specs
+from export.findings import InputSet
 from export.limits import LimitSet, load_limits
 from export.parity import Parity, compare
 from export.samples import calibration_set, gate_set
-from export.verification import InputSet, verify
+from export.verification import verify
 from runtime.backends import LiteRtClassifier, make_classifier
 from runtime.bundle import MANIFEST, Artifact, load_bundle, write_manifest
 from runtime.errors import BundleError

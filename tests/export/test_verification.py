@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from export.classifiers import reference_classifier
+from export.findings import InputSet, Verification
 from export.formats import FORMATS
 from export.limits import Limits, LimitSet
 from export.parity import Parity
 from export.samples import gate_set
-from export.verification import InputSet, Verification, verify
+from export.verification import verify
 from runtime.backends import load_classifier
 from runtime.bundle import load_bundle
 from runtime.errors import BundleError
