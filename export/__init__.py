@@ -7,6 +7,6 @@ by image, within the ``limits``; ``write_bundle`` puts it all together, through 
 refuses what does not agree; ``python -m export`` is the command.
 
 ``python -m export.verify`` asks any bundle again, and needs no TensorFlow for it: ``classifiers`` are what it asks,
-``replay`` runs a camera's frames, ``verification`` compares; ``findings`` are what comes of it, and ``report``,
-``report_tables``, ``report_plots`` and ``report_page`` show them.
+``replay`` runs a camera's frames, ``layers`` says where int8 loses what, ``verification`` compares; ``findings`` are
+what comes of it, and ``report``, ``report_tables``, ``report_plots`` and ``report_page`` show them.
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -16,6 +17,8 @@ from runtime.bundle import Artifact, Bundle, TensorSpec
 from runtime.errors import BackendError, BundleError
 from runtime.preprocess import FIELD
 from runtime.quiet import native_stderr_silent
+
+log = logging.getLogger(__name__)
 
 Reference = Literal["keras", "onnx"]
 """What the artifacts are compared with: the Keras model itself, or its float32 ONNX file where no TensorFlow is."""
@@ -112,6 +115,10 @@ def variants(bundle: Bundle, names: list[str]) -> Iterator[Variant]:
             yield Variant(plain, artifact.name, make_classifier(bundle, artifact, delegate=False))
         if importlib.util.find_spec(INTERPRETERS["tflite-runtime"][0].split(".")[0]) is None:
             continue
-        with native_stderr_silent():
-            classifier = make_classifier(bundle, artifact, interpreter="tflite-runtime")
+        try:
+            with native_stderr_silent():
+                classifier = make_classifier(bundle, artifact, interpreter="tflite-runtime")
+        except BackendError as error:  # installed beside a NumPy that it was not built for: it says nothing of the bundle
+            log.warning("left out: %s", error)
+            continue
         yield Variant(f"{artifact.name} in tflite-runtime", plain, classifier)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from export.layers import LayerError, Repair
 from export.limits import LimitSet
 from export.parity import Parity, Spread
 from export.replay import Replay
@@ -123,6 +124,8 @@ class Verification:
         kernels: other interpreters and kernels.
         flips: each image that an artifact labels otherwise, of every set.
         replays: each artifact on a camera's frames.
+        layers: the error of the int8 LiteRT file by layer; empty where the bundle has not both files.
+        repairs: what each layer of the int8 ONNX file, kept in float, would change; empty also where no ``onnx`` is.
         breaches: a line for each limit that is broken; empty where the bundle may ship.
     """
 
@@ -134,4 +137,6 @@ class Verification:
     kernels: tuple[KernelComparison, ...]
     flips: tuple[Flip, ...]
     replays: tuple[Replay, ...]
+    layers: tuple[LayerError, ...]
+    repairs: tuple[Repair, ...]
     breaches: tuple[str, ...]

@@ -11,10 +11,12 @@ from typing import Any
 
 from export.findings import Comparison, Verification
 from export.report_tables import (
+    LAYERS_TITLE,
     comparison_table,
     difference_table,
     flip_table,
     kernel_table,
+    layer_table,
     percent,
     points,
     replay_table,
@@ -78,6 +80,8 @@ def report_values(found: Verification) -> dict[str, Any]:
             }
             for each in found.replays
         ],
+        "layers": [asdict(each) for each in found.layers],
+        "repairs": [asdict(each) for each in found.repairs],
         "flips_count": len(found.flips),
         "flips": [
             {
@@ -112,6 +116,8 @@ def markdown(values: dict[str, Any]) -> str:
         title = f"## The demo clip, {values['replays'][0]['frames']} frames, through the whole pipeline"
         lines += ["", title, "", *_markdown_table(replay_table(values))]
         lines += ["", *_markdown_table(difference_table(values))] if difference_table(values)[1:] else []
+    if values["layers"]:
+        lines += ["", f"## {LAYERS_TITLE}", "", *_markdown_table(layer_table(values))]
     lines += ["", "## Every flipped image", "", *_markdown_table(flip_table(values))]
     if values["flips_count"] > len(values["flips"]):
         lines += ["", f"The first {len(values['flips']):,} of {values['flips_count']:,}."]

@@ -14,11 +14,13 @@ from export.findings import Verification
 from export.report import summary, verdict
 from export.report_plots import loss_plot, probability_plot, recall_plot
 from export.report_tables import (
+    LAYERS_TITLE,
     answers_by_label,
     comparison_table,
     difference_table,
     flip_table,
     kernel_table,
+    layer_table,
     replay_table,
     set_title,
 )
@@ -66,6 +68,8 @@ def page(found: Verification, values: dict[str, Any]) -> str:
         parts += [_gallery(_replay_cards(found), "Every file reads every digit as the float model does.")]
     if values["kernels"]:
         parts += ["<h2>The same network by other kernels</h2>", _table(kernel_table(values))]
+    if values["layers"]:
+        parts += [f"<h2>{LAYERS_TITLE}</h2>", _table(layer_table(values))]
     parts += ["<h2>Every flipped image</h2>", _gallery(_flip_cards(found, values), "No image is flipped.")]
     parts += ["<h2>Limits, and why</h2>", _table(_limit_table(values))]
     return (

@@ -46,6 +46,20 @@ def kernel_table(values: dict[str, Any]) -> list[list[str]]:
     return rows
 
 
+def layer_table(values: dict[str, Any]) -> list[list[str]]:
+    """Heading, the int8 network as it is, and a row for each of its operators in order of depth."""
+    table = [["operator", "signal to noise", "worst channel", "kept in float: logits", "kept in float: labels differ"]]
+    mended = {each["layer"]: each for each in values["repairs"]}
+    if 0 in mended:
+        table.append(["all int8", "", "", *_repair(mended[0])])
+    for each in values["layers"]:
+        name = f"{each['layer']}: {each['operator']}" if each["layer"] else each["operator"]
+        worst = f"{_decibels(each['worst_decibels'])} (channel {each['worst_channel']})"
+        repair = _repair(mended[each["layer"]]) if each["layer"] and each["layer"] in mended else ["", ""]
+        table.append([name, _decibels(each["decibels"]), worst, *repair])
+    return table
+
+
 def replay_table(values: dict[str, Any]) -> list[list[str]]:
     """Heading and a row for each artifact on the demo clip."""
     table = [["file", "read as the float model does", "right", "wrong", "missed", "invented"]]
@@ -108,6 +122,8 @@ def accuracy(row: dict[str, Any], prefix: str = "") -> str:
     return f"{row[f'{prefix}accuracy']:.2%} ({low * 100:.2f}–{high * 100:.2f})"
 
 
+LAYERS_TITLE = "Where int8 loses what, layer by layer"
+
 _SCORE = ("right", "wrong", "missed", "invented")
 
 
@@ -121,3 +137,11 @@ def _spread(spread: dict[str, float] | None, digits: int) -> str:
 
 def _answer(answer: Sequence[Any] | None) -> str:
     return "not read" if answer is None else f"{answer[0]} ({answer[1]:.0%})"
+
+
+def _decibels(figure: float | None) -> str:
+    return "no noise" if figure is None else f"{figure:.1f} dB"
+
+
+def _repair(each: dict[str, Any]) -> list[str]:
+    return [_decibels(each["decibels"]), f"{each['flips']:,} of {each['count']:,}"]

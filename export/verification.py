@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
@@ -12,6 +14,7 @@ from tqdm import tqdm
 
 from export.classifiers import artifact_classifiers, variants
 from export.findings import Comparison, Flip, InputSet, KernelComparison, Verification
+from export.layers import IMAGES, LayerError, Repair, layer_errors, repairs
 from export.limits import ANY, LimitSet
 from export.parity import compare, mcnemar_p, spread
 from export.replay import Replay, replay
@@ -24,6 +27,8 @@ VARIANT_COUNT = 5_000
 """Images of the first set that other kernels are asked; TFLite's own take ten times as long as XNNPACK's."""
 
 _CHUNK = 1_000
+
+log = logging.getLogger(__name__)
 
 Logits = npt.NDArray[np.float32]
 
@@ -78,6 +83,7 @@ def verify(
         tuple(kernels),
         tuple(flips),
         tuple(replays),
+        *_by_layer(bundle, list(artifacts), sets[0].images[:IMAGES] if sets else None),
         tuple(breaches),
     )
 
@@ -203,6 +209,25 @@ def _kernel(
         spread(expected, logits, step) if step else None,
         tuple(f"kernels: {name} against {against}: {line}" for line in lines),
     )
+
+
+def _by_layer(
+    bundle: Bundle, names: list[str], images: Image | None
+) -> tuple[tuple[LayerError, ...], tuple[Repair, ...]]:
+    """Where the int8 files lose what, where the bundle holds their float files too."""
+    contents = {each.name: bundle.read(each) for each in bundle.manifest.artifacts if each.name in names}
+    errors: list[LayerError] = []
+    mended: list[Repair] = []
+    if images is None:
+        return (), ()
+    try:
+        if {"litert-float32", "litert-int8"} <= set(contents):
+            errors = layer_errors(contents["litert-float32"], contents["litert-int8"], images)
+        if {"onnx-float32", "onnx-int8"} <= set(contents) and importlib.util.find_spec("onnx") is not None:
+            mended = repairs(contents["onnx-float32"], contents["onnx-int8"], images)
+    except ValueError as error:  # not the same operators: nothing to lay side by side, which is no fault by itself
+        log.warning("no comparison layer by layer: %s", error)
+    return tuple(errors), tuple(mended)
 
 
 def _replay_breach(result: Replay, limits: LimitSet) -> str:

@@ -106,6 +106,16 @@ def test_putting_the_honest_file_in_its_own_place_breaks_nothing(
     assert breaches(bundle_folder, gate, trial_limits) == []
 
 
+def test_a_file_of_quite_another_network_is_caught_too(
+    bundle_folder: Path, gate: InputSet, drawn: Mnist, trial_limits: LimitSet
+) -> None:
+    pixels = keras.Input((28, 28, 1))
+    other = keras.Model(pixels, keras.layers.Dense(len(LABELS))(keras.layers.Flatten()(pixels)))
+    put(bundle_folder, "litert-int8", convert(other, calibration_set(drawn, 100), ["litert-int8"])["litert-int8"])
+    lines = breaches(bundle_folder, gate, trial_limits)
+    assert any(line.startswith("gate: litert-int8: ") and "labels differ" in line for line in lines)
+
+
 def test_ranges_calibrated_on_noise_are_caught(
     bundle_folder: Path, gate: InputSet, trained: keras.Model, trial_limits: LimitSet
 ) -> None:

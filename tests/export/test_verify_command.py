@@ -73,6 +73,8 @@ class TestTheReport:
             assert low < each["accuracy"] <= high
             assert set(each["recall_change"]) == set("0123456789")
             assert set(each["probability"]) == {"median", "p99", "largest"}
+        assert [each["layer"] for each in values["layers"] if each["layer"]] == [1, 2, 3, 4, 5, 6]
+        assert [each["layer"] for each in values["repairs"]] == [0, 1, 2, 3, 4, 5, 6]
         manifest = json.loads((folder / "manifest.json").read_text())
         assert values["calibration"] == manifest["provenance"]["calibration"]
 
