@@ -118,7 +118,7 @@ def variants(bundle: Bundle, names: list[str]) -> Iterator[Variant]:
         try:
             with native_stderr_silent():
                 classifier = make_classifier(bundle, artifact, interpreter="tflite-runtime")
-        except BackendError as error:  # installed beside a NumPy that it was not built for: it says nothing of the bundle
+        except BackendError as error:  # built for another NumPy than is here: that says nothing of the bundle
             log.warning("left out: %s", error)
             continue
         yield Variant(f"{artifact.name} in tflite-runtime", plain, classifier)
