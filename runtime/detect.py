@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from runtime.preprocess import preprocess
+from runtime.preprocess import FIELD, preprocess
 from runtime.values import Box, Crop, Image, Polarity
 
 
@@ -260,7 +260,7 @@ class _Cutter:
         self._scale = luma.shape[1] / search_shape[1], luma.shape[0] / search_shape[0]
 
     def cut(self, group: int, cluster: Sequence[_Piece], parts: frozenset[int]) -> Crop | None:
-        """The crop of some of a cluster's pieces; None where too little contrast is left to call it ink."""
+        """The crop of some of a cluster's pieces; None where little of them would be seen."""
         pieces = [cluster[i] for i in sorted(parts)]
         box, polarity = _union([p.box for p in pieces]), pieces[0].polarity
         full = self._outward(box)
@@ -282,7 +282,12 @@ class _Cutter:
         x, y = full.x, full.y
         across, down = size[0] / full.width, size[1] / full.height
         transform = transform @ np.array([[across, 0, -x * across], [0, down, -y * down], [0, 0, 1]], np.float32)
-        return Crop(self._to_frame(box), pixels, polarity, transform, group, parts)
+        frame_box = self._to_frame(box)
+        # Pieces too faint beside the others are lost in the crop, which then shows another alternative's ink.
+        middle = transform @ np.array([*frame_box.center, 1], np.float32)
+        if not ((middle >= 0) & (middle <= FIELD)).all():
+            return None
+        return Crop(frame_box, pixels, polarity, transform, group, parts)
 
     def _outward(self, box: Box) -> Box:
         """The frame's pixels under a box of the search image, and a margin for the ink's soft edge."""
