@@ -215,7 +215,7 @@ def _calibration(model: keras.Model, data: Mnist, gate_count: int, formats: Sequ
 
 def _seal(bundle: Bundle, model: keras.Model, data: Mnist, provenance: Mapping[str, Any]) -> None:
     """Add the golden vectors, the float model and the manifest."""
-    golden = _golden(bundle, golden_inputs(data, lambda images: model.predict(images[..., None], verbose=0)))
+    golden = _golden(bundle, golden_inputs(lambda images: model.predict(images[..., None], verbose=0)))
     (bundle.folder / bundle.manifest.golden).write_bytes(golden)
     float_model = bundle.folder / "model.keras"
     model.save(float_model)

@@ -150,12 +150,14 @@ def test_crops_may_be_any_view_and_are_left_as_they_are(
 
 
 @each_run
-def test_probabilities_are_the_softmax_of_logits_over_temperature(
+def test_probabilities_are_the_softmax_of_logits_with_the_prior_over_temperature(
     load: Load, backend: str, precision: str, interpreter: str | None
 ) -> None:
     classifier, many = load(backend, precision, interpreter), crops(8)
     probabilities = classifier.probabilities(many)
-    exact = np.exp(classifier.logits(many).astype(np.float64) / classifier.artifact.temperature)
+    raised = classifier.logits(many).astype(np.float64)
+    raised[:, classifier.labels.index("none")] += classifier.artifact.none_prior
+    exact = np.exp(raised / classifier.artifact.temperature)
     exact /= exact.sum(axis=1, keepdims=True)
     assert probabilities.dtype == np.float32
     # Logits of some tens have float32 errors of 2⁻²⁴ · 32 in the exponent; exp and division add a few units more.
