@@ -22,15 +22,21 @@ GATE_COUNT = 50_000
 GOLDEN_COUNT = 16
 """Pictures in the golden vectors."""
 
-_SEEDS = {"calibration": 41, "gate": 42, "golden": 43}
+_SEEDS = {"calibration": 41, "gate": 42, "golden": 43, "calibration subsets": 44}
 
 
 def calibration_set(data: Mnist, count: int = CALIBRATION_COUNT) -> Image:
     """Training images, half as they are and half through the runtime's preprocessing: uint8 (count, 28, 28)."""
     rng = np.random.default_rng(_SEEDS["calibration"])
-    chosen = data.train_images[rng.choice(len(data.train_images), count, replace=False)]
-    half = count // 2
-    return np.concatenate([chosen[:half], augment(chosen[half:], AugmentSettings(through_preprocess=1.0), rng)])
+    return _half_preprocessed(data.train_images[rng.choice(len(data.train_images), count, replace=False)], rng)
+
+
+def calibration_subsets(data: Mnist, count: int = CALIBRATION_COUNT) -> tuple[Image, Image]:
+    """Two sets like ``calibration_set`` that share no image; smaller where there are not enough images for two."""
+    rng = np.random.default_rng(_SEEDS["calibration subsets"])
+    count = min(count, len(data.train_images) // 2)
+    chosen = data.train_images[rng.choice(len(data.train_images), 2 * count, replace=False)]
+    return _half_preprocessed(chosen[:count], rng), _half_preprocessed(chosen[count:], rng)
 
 
 def gate_set(data: Mnist, count: int = GATE_COUNT) -> tuple[Image, npt.NDArray[np.uint8]]:
@@ -63,3 +69,8 @@ def golden_inputs(answer: Callable[[Image], npt.NDArray[np.float32]]) -> Image:
     digits = [by_class[i % 10][i // 10] for i in range(GOLDEN_COUNT - 2)]
     noise = rng.integers(0, 256, (FIELD, FIELD), dtype=np.uint8)
     return np.stack([*digits, np.zeros_like(noise), noise])
+
+
+def _half_preprocessed(images: Image, rng: np.random.Generator) -> Image:
+    half = len(images) // 2
+    return np.concatenate([images[:half], augment(images[half:], AugmentSettings(through_preprocess=1.0), rng)])
