@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -96,3 +97,15 @@ def test_the_parity_table_is_that_of_the_shipped_bundle() -> None:
             f"| {parity['disagreement']:.3%} | {parity['drop_bound']:.3%} |"
         )
         assert row in README
+
+
+def test_the_committed_parity_report_is_of_the_shipped_bundle_and_says_ship() -> None:
+    folder = ROOT / "models" / "edge"
+    report = json.loads((folder / "parity.json").read_text(encoding="utf-8"))
+    manifest = load_bundle("edge").manifest
+    assert {a["name"]: a["sha256"] for a in report["artifacts"]} == {a.name: a.sha256 for a in manifest.artifacts}
+    verified = {c["artifact"]: c["disagreement"] for c in report["comparisons"] if c["set"] == "gate"}
+    exported = {parity["artifact"]: parity["disagreement"] for parity in manifest.provenance["parity"]}
+    assert verified == pytest.approx(exported)
+    assert report["ship"] is True
+    assert "**Ship it" in (folder / "parity.md").read_text(encoding="utf-8")
