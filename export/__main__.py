@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from export.formats import DEFAULT_FORMATS, FORMATS, parse_formats
+from export.packages import check_packages
 from runtime.errors import DataError, UsageError, run_command
 from train.data import load_mnist
 from train.quiet import load_tensorflow
@@ -22,16 +24,27 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m export",
         description=(
-            "Convert a trained model to int8 and float32 TFLite and ONNX, compare every file with the float model "
+            "Convert a trained model to TFLite and ONNX, compare every file with the float model "
             "image by image through the runtime's own classifier, and write the bundle only if all agree."
         ),
-        epilog="Exit code 1: a file does not agree; the old bundle is left as it was.",
+        epilog=(
+            "formats:\n"
+            + "\n".join(f"  {name:<20}{what}" for name, what in FORMATS.items())
+            + "\n\nExit code 1: a file does not agree; the old bundle is left as it was."
+        ),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--model", default="edge", help="name of the model and of its bundle (default: edge)")
     parser.add_argument("--run", type=Path, metavar="DIR", help="what `python -m train` left (default: runs/MODEL)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="the bundle's folder (default: models/MODEL)")
     parser.add_argument(
         "--data", type=Path, metavar="DIR", help="folder with MNIST; else $MNIST_DIR, else Keras's cache or download"
+    )
+    parser.add_argument(
+        "--formats",
+        default=",".join(DEFAULT_FORMATS),
+        metavar="LIST",
+        help="what to make, with commas between, or all (default: %(default)s)",
     )
     parser.add_argument(
         "--gate-count",
@@ -51,22 +64,27 @@ def _export(options: argparse.Namespace) -> int:
         raise DataError(f"no {trained}; train first: python -m train --model {options.model} --out {run}")
     if options.gate_count < 100:
         raise UsageError(f"--gate-count is {options.gate_count}; expected 100 or more")
+    formats = parse_formats(options.formats)
     training = _training(run)
+    check_packages()
     data = load_mnist(options.data)
     load_tensorflow()
     from export.write_bundle import export_bundle
     from train.networks import load_model
 
-    parities = export_bundle(load_model(trained), data, out, training, gate_count=options.gate_count)
+    parities = export_bundle(load_model(trained), data, out, training, gate_count=options.gate_count, formats=formats)
     manifest = json.loads((out / "manifest.json").read_text())
-    print(f"{'artifact':<16}{'bytes':>9}{'MNIST test':>12}{'95 % interval':>18}{'labels differ':>15}{'drop <':>10}")
+    print(f"{'artifact':<20}{'bytes':>9}{'MNIST test':>12}{'95 % interval':>18}{'labels differ':>15}{'drop <':>10}")
     for parity, artifact in zip(parities, manifest["artifacts"], strict=True):
         test = artifact["metrics"]["mnist_test"]
         low, high = test["interval95"]
         print(
-            f"{parity.artifact:<16}{artifact['bytes']:>9,}{test['accuracy']:>12.2%}{f'{low:.2%} - {high:.2%}':>18}"
+            f"{parity.artifact:<20}{artifact['bytes']:>9,}{test['accuracy']:>12.2%}{f'{low:.2%} - {high:.2%}':>18}"
             f"{parity.disagreement:>15.3%}{max(parity.drop_bound, 0):>10.3%}"
         )
+    if calibration := manifest["provenance"]["calibration"]:
+        dependence = calibration["dependence"]
+        print(f"two other calibrations: {dependence['disagreement']:.3%} of {dependence['count']:,} labels differ")
     print(f"{out}: every artifact agrees with the float model on {parities[0].count:,} images")
     return 0
 

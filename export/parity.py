@@ -9,29 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import binomtest, norm
 
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a shipped artifact may differ by from the float model.
-
-    Attributes:
-        disagreement: share of images with another label.
-        accuracy_drop: one-sided 95 % bound on the loss of accuracy, over paired images.
-        recall_drop: loss of recall of any one class.
-        logits: largest difference of logits, as a share of the largest logit; None where quantization decides.
-    """
-
-    disagreement: float
-    accuracy_drop: float
-    recall_drop: float
-    logits: float | None = None
-
-
-LIMITS = {
-    "int8": Limits(disagreement=0.003, accuracy_drop=0.001, recall_drop=0.003),
-    "float32": Limits(disagreement=0.0, accuracy_drop=0.0, recall_drop=0.0, logits=1e-4),
-}
-"""Limits by precision. int8: three in a thousand labels is what an 8-bit step explains on images near a boundary."""
+from export.limits import Limits
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,6 +109,45 @@ def drop_bound(lost: int, gained: int, count: int) -> float:
     drop = (lost - gained) / count
     variance = max((lost + gained) / count - drop**2, 0.0) / count
     return float(drop + norm.ppf(0.95) * variance**0.5)
+
+
+def mcnemar_p(lost: int, gained: int) -> float:
+    """Exact two-sided p of McNemar's test: how likely so uneven a split is where neither is the better model."""
+    return float(binomtest(lost, lost + gained).pvalue) if lost + gained else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How large some differences are.
+
+    Attributes:
+        median: half are no larger.
+        p99: 99 in 100 are no larger.
+        largest: none is larger.
+    """
+
+    median: float
+    p99: float
+    largest: float
+
+
+def spread(first: npt.NDArray[np.float32], second: npt.NDArray[np.float32], unit: float = 1.0) -> Spread | None:
+    """The largest difference of each image's answers, over all images.
+
+    Args:
+        first: float32 (n, labels).
+        second: float32 (n, labels).
+        unit: what the differences are counted in, such as a quantization step.
+
+    Returns:
+        Their spread over the images whose answers are finite; None where there are none.
+    """
+    finite = np.isfinite(first).all(axis=1) & np.isfinite(second).all(axis=1)
+    if not finite.any():
+        return None
+    differences = np.abs(first[finite] - second[finite]).max(axis=1) / unit
+    median, p99, largest = np.quantile(differences, (0.5, 0.99, 1.0))
+    return Spread(float(median), float(p99), float(largest))
 
 
 def accuracy_figure(logits: npt.NDArray[np.float32], labels: npt.NDArray[np.uint8]) -> dict[str, Any]:

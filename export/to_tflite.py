@@ -18,6 +18,25 @@ def tflite_float32(model: keras.Model) -> bytes:
     return _convert(model, lambda converter: None)
 
 
+def tflite_float16(model: keras.Model) -> bytes:
+    """Store the weights as float16; they become float32 again when the interpreter loads them."""
+
+    def half(converter: tf.lite.TFLiteConverter) -> None:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.target_spec.supported_types = [tf.float16]
+
+    return _convert(model, half)
+
+
+def tflite_dynamic(model: keras.Model) -> bytes:
+    """Quantize the weights to int8; activations are quantized as they come, so that nothing need be calibrated."""
+
+    def weights(converter: tf.lite.TFLiteConverter) -> None:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+
+    return _convert(model, weights)
+
+
 def tflite_int8(model: keras.Model, calibration: Image) -> bytes:
     """Quantize everything to int8, input and output too; ranges are those that the calibration pictures reach.
 

@@ -7,9 +7,8 @@ import io
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,24 +19,26 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 from tqdm import tqdm
 
-from export.parity import LIMITS, Limits, Parity, accuracy_figure, compare
+from export.calibration import calibration_dependence
+from export.convert import convert, specs
+from export.formats import DEFAULT_FORMATS
+from export.limits import LimitSet, load_limits
+from export.packages import check_packages
+from export.parity import Parity, accuracy_figure, compare
 from export.samples import GATE_COUNT, calibration_set, gate_set, golden_inputs
-from export.to_onnx import logits_step, onnx_float32, onnx_int8
-from export.to_tflite import tflite_float32, tflite_int8
-from runtime.backends import ArtifactClassifier, LiteRtClassifier, make_classifier
-from runtime.bundle import MANIFEST, Artifact, Bundle, Manifest, TensorSpec, load_bundle, write_manifest
+from runtime.backends import make_classifier
+from runtime.bundle import MANIFEST, Artifact, Bundle, Manifest, load_bundle, write_manifest
 from runtime.errors import DataError, EdgeDigitsError, SinkError, UsageError
 from runtime.preprocess import FIELD, PREPROCESS_VERSION, preprocess
 from runtime.values import Image
 from train.data import Mnist
 from train.networks import LABELS
-from train.quiet import quiet
 
 ACCEPT, UNSURE = 0.6, 0.3
 """Confidence from which a digit is read, and from which ink is shown as a possible digit."""
 
 _CARD = "README.md"
-_PACKAGES = ("tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime", "ai-edge-litert", "numpy")
+_DEPENDENCE_COUNT = 5_000
 
 
 class ParityError(EdgeDigitsError):
@@ -51,7 +52,8 @@ def export_bundle(
     training: Mapping[str, Any],
     *,
     gate_count: int = GATE_COUNT,
-    limits: Mapping[str, Limits] = LIMITS,
+    limits: LimitSet | None = None,
+    formats: Sequence[str] = DEFAULT_FORMATS,
 ) -> list[Parity]:
     """Write a bundle of a trained model, or nothing.
 
@@ -64,7 +66,8 @@ def export_bundle(
         folder: the bundle's place; its name is the model's. A model card in it (README.md) is kept.
         training: what ``train`` left of the run, for the provenance.
         gate_count: images of the gate set; fewer only in trials.
-        limits: what an artifact of each precision may differ by; others only in trials.
+        limits: what an artifact of each precision may differ by; those of ``limits.toml``, others only in trials.
+        formats: what to make; names from ``FORMATS``.
 
     Returns:
         One comparison for each artifact.
@@ -73,6 +76,7 @@ def export_bundle(
         ParityError: an artifact broke a limit; the old bundle is untouched.
         UsageError: the folder holds something else than a bundle.
         DataError: the model does not take and answer what a bundle's model must.
+        BackendError: a converter is missing, too old or failed.
         SinkError: the folder cannot be written.
     """
     if model.input_shape[1:] != (FIELD, FIELD, 1) or model.output_shape[1:] not in ((10,), (11,)):
@@ -80,6 +84,8 @@ def export_bundle(
             f"the model takes {model.input_shape[1:]} and answers {model.output_shape[1:]}, "
             f"expected {(FIELD, FIELD, 1)} and (10,) or (11,); train one with python -m train"
         )
+    packages = check_packages()
+    limits = limits or load_limits()
     folder = folder.resolve()
     _check_replaceable(folder)
     try:
@@ -88,12 +94,20 @@ def export_bundle(
             fresh = Path(staging) / folder.name
             fresh.mkdir()
             none_prior = float(training.get("settings", {}).get("none_margin", 0.0))
-            bundle = _convert(model, calibration_set(data), fresh, none_prior)
+            bundle = _convert(model, calibration_set(data), fresh, none_prior, formats)
             bundle, parities = _prove(bundle, model, data, gate_count, limits)
             breaches = [line for parity in parities for line in parity.breaches]
             if breaches:
                 raise ParityError(f"{folder} is left as it was: " + "; ".join(breaches))
-            _seal(_with_test_metrics(bundle, data), model, data, training, parities)
+            provenance = {
+                "training": dict(training),
+                "data": data.checksums,
+                "calibration": _calibration(model, data, gate_count, formats),
+                "parity": [asdict(parity) for parity in parities],
+                "limits_version": limits.version,
+                "packages": packages,
+            }
+            _seal(_with_test_metrics(bundle, data), model, data, provenance)
             if (folder / _CARD).is_file():
                 shutil.copy(folder / _CARD, fresh)
             load_bundle(fresh)
@@ -132,29 +146,15 @@ def _check_replaceable(folder: Path) -> None:
         )
 
 
-def _convert(model: keras.Model, calibration: Image, fresh: Path, none_prior: float) -> Bundle:
+def _convert(model: keras.Model, calibration: Image, fresh: Path, none_prior: float, formats: Sequence[str]) -> Bundle:
     """Make the files, and a manifest of what they are; temperatures, metrics and golden vectors come later."""
     labels = LABELS[: model.output_shape[-1]]
-    contents: dict[str, bytes] = {}
-    converters: dict[str, Callable[[], bytes]] = {
-        "litert-int8": lambda: tflite_int8(model, calibration),
-        "litert-float32": lambda: tflite_float32(model),
-        "onnx-float32": lambda: onnx_float32(contents["litert-float32"]),
-        "onnx-int8": lambda: onnx_int8(contents["onnx-float32"], calibration),
-    }
-    for name, convert in tqdm(converters.items(), desc="converting", unit="file"):
-        with quiet():
-            contents[name] = convert()
     artifacts = []
-    for artifact_name, content in contents.items():
-        backend, precision = artifact_name.split("-")
+    for artifact_name, content in convert(model, calibration, formats).items():
+        backend, precision = artifact_name.split("-", 1)
         file = f"{fresh.name}-{precision}.{'tflite' if backend == 'litert' else 'onnx'}"
         (fresh / file).write_bytes(content)
-        source, sink = TensorSpec((1, FIELD, FIELD, 1), "float32"), TensorSpec((1, len(labels)), "float32")
-        if artifact_name == "litert-int8":
-            source, sink = _tflite_specs(content)
-        if artifact_name == "onnx-int8":
-            sink = replace(sink, scale=logits_step(content))
+        source, sink = specs(artifact_name, content, len(labels))
         artifacts.append(
             Artifact(
                 name=artifact_name,
@@ -174,20 +174,8 @@ def _convert(model: keras.Model, calibration: Image, fresh: Path, none_prior: fl
     return Bundle(fresh, Manifest(fresh.name, labels, PREPROCESS_VERSION, tuple(artifacts), "golden.npz", "", {}))
 
 
-def _tflite_specs(content: bytes) -> tuple[TensorSpec, TensorSpec]:
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(model_content=content)
-    specs = []
-    for details in (interpreter.get_input_details()[0], interpreter.get_output_details()[0]):
-        scale, zero_point = details["quantization"]
-        shape = tuple(int(n) for n in details["shape"])
-        specs.append(TensorSpec(shape, np.dtype(details["dtype"]).name, float(scale), int(zero_point)))
-    return specs[0], specs[1]
-
-
 def _prove(
-    bundle: Bundle, model: keras.Model, data: Mnist, gate_count: int, limits: Mapping[str, Limits]
+    bundle: Bundle, model: keras.Model, data: Mnist, gate_count: int, limits: LimitSet
 ) -> tuple[Bundle, list[Parity]]:
     """Compare every artifact with the float model on the gate set; temperatures and accuracy there are filled in."""
     images, truth = gate_set(data, gate_count)
@@ -195,7 +183,7 @@ def _prove(
     parities, artifacts = [], []
     for artifact in bundle.manifest.artifacts:
         logits = _answers(make_classifier(bundle, artifact).logits, images, f"proving {artifact.name}")
-        parities.append(compare(artifact.name, limits[artifact.precision], reference, logits, truth))
+        parities.append(compare(artifact.name, limits.of(artifact.precision), reference, logits, truth))
         metrics = {"gate": accuracy_figure(logits, truth)}
         artifacts.append(replace(artifact, temperature=_temperature(logits, truth), metrics=metrics))
     return _with_artifacts(bundle, artifacts), parities
@@ -215,23 +203,28 @@ def _with_test_metrics(bundle: Bundle, data: Mnist) -> Bundle:
     return _with_artifacts(bundle, artifacts)
 
 
-def _seal(bundle: Bundle, model: keras.Model, data: Mnist, training: Mapping[str, Any], parities: list[Parity]) -> None:
+def _calibration(model: keras.Model, data: Mnist, gate_count: int, formats: Sequence[str]) -> dict[str, Any] | None:
+    """What the int8 files were calibrated on, and how much they depend on that choice; None where there are none."""
+    if not any(name.endswith("int8") for name in formats):
+        return None
+    used = calibration_set(data)
+    images, _ = gate_set(data, min(gate_count, _DEPENDENCE_COUNT))
+    dependence = calibration_dependence(model, data, images)
+    return {"count": len(used), "sha256": _sha256(used.tobytes()), "dependence": asdict(dependence)}
+
+
+def _seal(bundle: Bundle, model: keras.Model, data: Mnist, provenance: Mapping[str, Any]) -> None:
     """Add the golden vectors, the float model and the manifest."""
-    golden = _golden(bundle, golden_inputs(data, lambda images: model.predict(images[..., None], verbose=0)))
+    golden = _golden(bundle, golden_inputs(lambda images: model.predict(images[..., None], verbose=0)))
     (bundle.folder / bundle.manifest.golden).write_bytes(golden)
     float_model = bundle.folder / "model.keras"
     model.save(float_model)
-    calibration = calibration_set(data)
-    provenance = {
+    origin = {
         "revision": _revision(),
-        "training": dict(training),
         "float_model": {"file": float_model.name, "sha256": _sha256(float_model.read_bytes())},
-        "data": data.checksums,
-        "calibration": {"count": len(calibration), "sha256": _sha256(calibration.tobytes())},
-        "parity": [asdict(parity) for parity in parities],
-        "packages": {name: version(name) for name in _PACKAGES},
     }
-    write_manifest(bundle.folder, replace(bundle.manifest, golden_sha256=_sha256(golden), provenance=provenance))
+    manifest = replace(bundle.manifest, golden_sha256=_sha256(golden), provenance={**origin, **provenance})
+    write_manifest(bundle.folder, manifest)
 
 
 def _with_artifacts(bundle: Bundle, artifacts: list[Artifact]) -> Bundle:
@@ -259,10 +252,7 @@ def _golden(bundle: Bundle, inputs: Image) -> bytes:
     for artifact in bundle.manifest.artifacts:
         arrays[artifact.name] = make_classifier(bundle, artifact).logits(inputs)
         if artifact.backend == "litert" and artifact.precision != "float32":
-            reference: ArtifactClassifier = LiteRtClassifier(
-                bundle.manifest.labels, artifact, bundle.read(artifact), delegate=False
-            )
-            arrays[f"{artifact.name}@reference"] = reference.logits(inputs)
+            arrays[f"{artifact.name}@reference"] = make_classifier(bundle, artifact, delegate=False).logits(inputs)
     content = io.BytesIO()
     np.savez(content, **arrays)  # type: ignore[arg-type]
     return content.getvalue()

@@ -2,21 +2,18 @@
 
 Blue and orange, the pair that all common kinds of color blindness tell apart (M. Okabe and K. Ito, "Color Universal
 Design", 2008), each on a light rim, so that lines show on chalkboards too. What is unsure is dashed, not only gray.
-OpenCV's own fonts: a device carries no others. OpenCV 4 and 5 draw them differently, so every width is measured.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import cv2
 import numpy as np
 
+from runtime.canvas import SMALLEST_CAP, Canvas, Color, Corners, text_width
 from runtime.values import Box, Image, Number, Reading, Result
-
-Color: TypeAlias = tuple[int, int, int]
 
 DIGIT: Color = (178, 114, 0)
 NUMBER: Color = (0, 159, 230)
@@ -27,10 +24,6 @@ BLACK: Color = (0, 0, 0)
 
 _SMALLEST_SIDE = 480  # a scene of half of it and less is enlarged: it has no room for letters
 _LARGEST_ENLARGED_SIDE = 1280
-_CAP_HEIGHT = 21.5  # pixels of a capital or digit at font scale 1, in OpenCV 4 and 5
-_SMALLEST_CAP = 8  # pixels; below, digits cannot be told apart
-_STROKE_FONTS = int(cv2.__version__.partition(".")[0]) < 5
-_GRID = 4  # pixels per cell of the map of what is taken
 
 
 def annotate(scene: Image, result: Result, *, fps: float | None = None) -> Image:
@@ -122,19 +115,18 @@ class _TagStyle:
 
     @property
     def small(self) -> int:
-        return max(round(self.share * self.cap), _SMALLEST_CAP - 1) if self.share else 0
+        return max(round(self.share * self.cap), SMALLEST_CAP - 1) if self.share else 0
 
     def width(self, mark: _Mark) -> int:
-        percent = self.pad + _text_width(mark.percent + self.sign, self.small) if self.small else 0
-        return 2 * self.pad + _text_width(mark.label, self.cap, True) + percent
+        percent = self.pad + text_width(mark.percent + self.sign, self.small) if self.small else 0
+        return 2 * self.pad + text_width(mark.label, self.cap, True) + percent
 
 
-class _Drawing:
-    """A canvas, the measures that follow from its size, and a map of what on it is taken."""
+class _Drawing(Canvas):
+    """A canvas with the measures that follow from its size."""
 
-    def __init__(self, canvas: Image) -> None:
-        self.canvas = canvas
-        self.height, self.width = canvas.shape[:2]
+    def __init__(self, picture: Image) -> None:
+        super().__init__(picture)
         unit = min(self.height, self.width * 0.75) / 480
         self.cap = max(round(12.5 * unit**0.85), 9)
         self.line = max(round(1.6 * unit), 1)
@@ -142,27 +134,25 @@ class _Drawing:
         self._out = (self.line + self.rim) // 2 + 1  # from the ink to the middle of its outline, which touches no ink
         self._edge = self._out + self.line // 2  # from the ink to where its outline ends
         self.gap = max(round(3 * unit), 2)
-        self._taken = np.zeros((self.height // _GRID + 1, self.width // _GRID + 1), np.uint8)
 
     def solid_box(self, box: Box) -> None:
         """The outline of a digit that was read."""
         self._outline(box, self.line + self.rim, WHITE)
         self._outline(box, self.line, DIGIT)
-        self._take(box)
+        self.take(box)
 
     def dashed_box(self, box: Box) -> None:
         """The outline of ink that may be a digit."""
         self._outline(box, self.line + 1, WHITE)
-        for start, end in _dashes(self._around(box), 2 * self.gap, 5 * self.gap):
-            cv2.line(self.canvas, start, end, UNSURE, self.line + 1, cv2.LINE_8)
-        self._take(box)
+        self.dashed(self._around(box), UNSURE, self.line + 1, 2 * self.gap, 5 * self.gap)
+        self.take(box)
 
     def bracket(self, box: Box) -> None:
         """A line under the digits that make one number."""
         left, right, low = box.x - self._out, box.right - 1 + self._out, box.bottom + self._edge + self.gap
         ends = np.array([(left, low - self.gap), (left, low), (right, low), (right, low - self.gap)], np.int32)
         for thickness, color in ((self.line + 2, WHITE), (self.line + 1, NUMBER)):
-            cv2.polylines(self.canvas, [ends], False, color, thickness, cv2.LINE_8)
+            cv2.polylines(self.picture, [ends], False, color, thickness, cv2.LINE_8)
 
     def digit_tags(self, marks: Sequence[_Mark], slots: Sequence[int]) -> None:
         """Label and confidence of each digit of a number, on top of its box; all of them in the same style.
@@ -173,7 +163,7 @@ class _Drawing:
                 left out: first the percent sign, then the percentage.
         """
         tall = min(mark.box.height for mark in marks)
-        cap = max(min(self.cap, round(0.4 * tall)), _SMALLEST_CAP + 1)
+        cap = max(min(self.cap, round(0.4 * tall)), SMALLEST_CAP + 1)
         styles = [_TagStyle(size, 0.36, 0.74, sign) for size in (cap, round(0.85 * cap)) for sign in ("%", "")]
         styles += [_TagStyle(round(0.85 * cap), 0.2, 0.7, ""), _TagStyle(cap, 0.2, 0, "")]
         for style in styles:
@@ -182,41 +172,41 @@ class _Drawing:
         for mark in marks:
             x, y = self._plate_on(mark.box, style.width(mark), style.cap + 2 * style.pad, DIGIT)
             baseline = y + style.pad + style.cap
-            self._text(mark.label, x + style.pad, baseline, style.cap, WHITE, bold=True)
+            self.text(mark.label, x + style.pad, baseline, style.cap, WHITE, bold=True)
             if style.small:
-                left = x + 2 * style.pad + _text_width(mark.label, style.cap, True)
-                self._text(mark.percent + style.sign, left, baseline, style.small, WHITE)
+                left = x + 2 * style.pad + text_width(mark.label, style.cap, True)
+                self.text(mark.percent + style.sign, left, baseline, style.small, WHITE)
 
     def unsure_tag(self, mark: _Mark) -> None:
         """The likeliest label of ink that was not accepted, with a question mark."""
         box = mark.box
-        cap = max(min(round(0.85 * self.cap), round(0.4 * box.height)), _SMALLEST_CAP + 1)
+        cap = max(min(round(0.85 * self.cap), round(0.4 * box.height)), SMALLEST_CAP + 1)
         pad = max(round(0.36 * cap), 2)
         text = f"{mark.label}?"
-        width, height = _text_width(text, cap) + 2 * pad, cap + 2 * pad
+        width, height = text_width(text, cap) + 2 * pad, cap + 2 * pad
         x, y = self._plate_on(box, width, height, UNSURE)
-        self._text(text, x + pad, y + pad + cap, cap, WHITE)
+        self.text(text, x + pad, y + pad + cap, cap, WHITE)
 
     def number_tag(self, number: Number, box: Box) -> None:
         """What neighboring digits make, near them and in letters as large as there is room for; with none, nothing."""
         percent = f"{_percent(number.confidence)}%"
-        for cap in (round(1.3 * self.cap), self.cap, max(round(0.75 * self.cap), _SMALLEST_CAP + 1)):
-            small = max(round(0.66 * cap), _SMALLEST_CAP)
+        for cap in (round(1.3 * self.cap), self.cap, max(round(0.75 * self.cap), SMALLEST_CAP + 1)):
+            small = max(round(0.66 * cap), SMALLEST_CAP)
             pad = max(round(0.4 * cap), 3)
-            text = _text_width(number.text, cap, True)
-            width, height = text + _text_width(percent, small) + 3 * pad, cap + 2 * pad
+            text = text_width(number.text, cap, True)
+            width, height = text + text_width(percent, small) + 3 * pad, cap + 2 * pad
             low = box.bottom + self._edge + self.line + self.gap
             right, high = box.right + self._edge + self.line + 1, box.bottom - height
             places = [(box.x, low), (box.right - width, low), (box.x + (box.width - width) // 2, low)]
             places += [(right, high), (right, box.y), (box.x - self._edge - self.line - width, high)]
             places.append((box.x, box.y - self._edge - self.line - 2 * self.cap - height))
-            place = self._first_free(places, width, height)
+            place = self.first_free(places, width, height)
             if place:
                 x, y = place
-                self._plate(x, y, width, height, NUMBER)
-                self._text(number.text, x + pad, y + pad + cap, cap, BLACK, bold=True)
-                self._text(percent, x + 2 * pad + text, y + pad + cap, small, BLACK)
-                self._take(Box(x, y, width, height))
+                self.plate(x, y, width, height, NUMBER)
+                self.text(number.text, x + pad, y + pad + cap, cap, BLACK, bold=True)
+                self.text(percent, x + 2 * pad + text, y + pad + cap, small, BLACK)
+                self.take(Box(x, y, width, height))
                 return
 
     def status(self, rate: str, milliseconds: float | None) -> None:
@@ -224,107 +214,57 @@ class _Drawing:
         cap = max(round(0.85 * self.cap), 9)
         pad = round(0.7 * cap)
         text = rate if milliseconds is None else f"{rate}   {milliseconds:.1f} ms"
-        width, height = _text_width(text, cap) + 2 * pad, cap + 2 * pad
+        width, height = text_width(text, cap) + 2 * pad, cap + 2 * pad
         right, bottom, edge = self.width - width - self.gap, self.height - height - self.gap, self.gap
         corners = [(edge, edge), (right, edge), (edge, bottom), (right, bottom)]
-        x, y = self._first_free(corners, width, height) or corners[0]
-        self._shade(x, y, width, height)
-        self._text(text, x + pad, y + pad + cap, cap, WHITE)
+        x, y = self.first_free(corners, width, height) or corners[0]
+        self.shade(x, y, width, height)
+        self.text(text, x + pad, y + pad + cap, cap, WHITE)
 
     def banner(self, title: str, text: str) -> None:
         """A title and a line under it, at the foot of the picture."""
         cap, small = round(1.25 * self.cap), self.cap
         room = self.width - 4 * self.gap - 2 * cap
-        small = max(min(small, small * room // max(_text_width(text, small), 1)), _SMALLEST_CAP)
-        width = min(max(_text_width(title, cap, True), _text_width(text, small)) + 2 * cap, self.width)
+        small = max(min(small, small * room // max(text_width(text, small), 1)), SMALLEST_CAP)
+        width = min(max(text_width(title, cap, True), text_width(text, small)) + 2 * cap, self.width)
         height = cap + small + round(2.6 * cap)
         x, y = (self.width - width) // 2, max(self.height - height - 4 * self.gap, 0)
-        self._shade(x, y, width, height)
+        self.shade(x, y, width, height)
         for line, size, bold, base in ((title, cap, True, 1.9 * cap), (text, small, False, 2.6 * cap + small)):
-            left = x + (width - _text_width(line, size, bold)) // 2
-            self._text(line, left, y + round(base), size, WHITE, bold=bold)
+            left = x + (width - text_width(line, size, bold)) // 2
+            self.text(line, left, y + round(base), size, WHITE, bold=bold)
 
     def panel(self, title: str, lines: Sequence[str]) -> None:
         """A title and lines in two columns, in the middle."""
         cap = self.cap
         rows = [line.partition("\t") for line in lines]
-        first = max((_text_width(row[0], cap, True) for row in rows), default=0) + 2 * cap
-        width = max(first + max((_text_width(row[2], cap) for row in rows), default=0), _text_width(title, cap, True))
+        first = max((text_width(row[0], cap, True) for row in rows), default=0) + 2 * cap
+        width = max(first + max((text_width(row[2], cap) for row in rows), default=0), text_width(title, cap, True))
         width, height = width + 4 * cap, round((2.2 * len(rows) + 4.6) * cap) if rows else 5 * cap
         x, y = max((self.width - width) // 2, 0), max((self.height - height) // 2, 0)
-        self._shade(x, y, width, height)
-        self._text(title, x + 2 * cap, y + 3 * cap, cap, WHITE, bold=True)
+        self.shade(x, y, width, height)
+        self.text(title, x + 2 * cap, y + 3 * cap, cap, WHITE, bold=True)
         for number, (key, _, text) in enumerate(rows):
             base = y + round((2.2 * number + 5.4) * cap)
-            self._text(key, x + 2 * cap, base, cap, NUMBER, bold=True)
-            self._text(text, x + 2 * cap + first, base, cap, WHITE)
+            self.text(key, x + 2 * cap, base, cap, NUMBER, bold=True)
+            self.text(text, x + 2 * cap + first, base, cap, WHITE)
 
     def _plate_on(self, box: Box, width: int, height: int, color: Color) -> tuple[int, int]:
         """A plate that stands on a box's outline; at the picture's upper edge it hangs from it."""
         x, y = box.x - self._edge, box.y - self._edge + 1 - height
-        x, y = self._inside(x, y if y >= 0 else box.bottom + self._edge, width, height)
-        self._plate(x, y, width, height, color)
-        self._take(Box(x, y, width, height))
+        x, y = self.inside(x, y if y >= 0 else box.bottom + self._edge, width, height)
+        self.plate(x, y, width, height, color)
+        self.take(Box(x, y, width, height))
         return x, y
 
-    def _first_free(self, places: Iterable[tuple[int, int]], width: int, height: int) -> tuple[int, int] | None:
-        """The first place (x, y) inside the picture where nothing stands yet."""
-        for x, y in places:
-            inside = self._inside(x, y, width, height) == (x, y)
-            if inside and not self._cells(x, y, width, height).any():
-                return x, y
-        return None
-
-    def _inside(self, x: int, y: int, width: int, height: int) -> tuple[int, int]:
-        return max(min(x, self.width - width), 0), max(min(y, self.height - height), 0)
-
-    def _take(self, box: Box) -> None:
-        """Note that something stands here that should stay visible."""
-        self._cells(box.x, box.y, box.width, box.height)[:] = 1
-
-    def _cells(self, x: int, y: int, width: int, height: int) -> Image:
-        rows = slice(max(y, 0) // _GRID, max(y + height - 1, 0) // _GRID + 1)
-        return self._taken[rows, max(x, 0) // _GRID : max(x + width - 1, 0) // _GRID + 1]
-
-    def _around(self, box: Box) -> tuple[tuple[int, int], tuple[int, int]]:
+    def _around(self, box: Box) -> Corners:
         """The corners of an outline that does not touch the ink."""
         out = self._out
         return (box.x - out, box.y - out), (box.right - 1 + out, box.bottom - 1 + out)
 
     def _outline(self, box: Box, thickness: int, color: Color) -> None:
         start, end = self._around(box)
-        cv2.rectangle(self.canvas, start, end, color, thickness, cv2.LINE_8)
-
-    def _plate(self, x: int, y: int, width: int, height: int, color: Color) -> None:
-        """A filled rectangle with rounded corners."""
-        radius = max(min(width, height) // 6, 1)
-        for inset_x, inset_y in ((radius, 0), (0, radius)):
-            start, end = (x + inset_x, y + inset_y), (x + width - 1 - inset_x, y + height - 1 - inset_y)
-            cv2.rectangle(self.canvas, start, end, color, cv2.FILLED)
-        for corner_x in (x + radius, x + width - 1 - radius):
-            for corner_y in (y + radius, y + height - 1 - radius):
-                cv2.circle(self.canvas, (corner_x, corner_y), radius, color, cv2.FILLED, cv2.LINE_AA)
-
-    def _shade(self, x: int, y: int, width: int, height: int) -> None:
-        """Darken a rectangle, so that white letters stand out and the picture still shows."""
-        part = self.canvas[max(y, 0) : y + height, max(x, 0) : x + width]
-        cv2.convertScaleAbs(part, dst=part, alpha=0.16, beta=10)
-
-    def _text(self, text: str, x: int, baseline: int, cap: int, color: Color, *, bold: bool = False) -> None:
-        scale, thickness, font = _font(cap, bold)
-        cv2.putText(self.canvas, text, (x, baseline), font, scale, color, thickness, cv2.LINE_AA)
-
-
-def _font(cap: int, bold: bool) -> tuple[float, int, int]:
-    """Scale, thickness and face of letters whose capitals are ``cap`` pixels high."""
-    # OpenCV 5 fills outlines and takes its weight from the face; OpenCV 4 draws strokes, thin for their height.
-    thickness = max(round(cap / (11 if bold else 14)), 1) if _STROKE_FONTS else 1
-    return cap / _CAP_HEIGHT, thickness, cv2.FONT_HERSHEY_DUPLEX if bold else cv2.FONT_HERSHEY_SIMPLEX
-
-
-def _text_width(text: str, cap: int, bold: bool = False) -> int:
-    scale, thickness, font = _font(cap, bold)
-    return cv2.getTextSize(text, font, scale, thickness)[0][0]
+        cv2.rectangle(self.picture, start, end, color, thickness, cv2.LINE_8)
 
 
 def _enlargement(height: int, width: int) -> int:
@@ -350,14 +290,3 @@ def _slots(boxes: Sequence[Box], widest: int) -> dict[Box, int]:
         ]
         slots[box] = min(beside, default=widest) - 2
     return slots
-
-
-def _dashes(
-    corners: tuple[tuple[int, int], tuple[int, int]], dash: int, period: int
-) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-    """The dashes, each from one point to another, of a rectangle between two corners."""
-    (left, top), (right, bottom) = corners
-    horizontal = [(start, min(start + dash, right)) for start in range(left, right + 1, period)]
-    vertical = [(start, min(start + dash, bottom)) for start in range(top, bottom + 1, period)]
-    dashes = [((start, y), (end, y)) for y in (top, bottom) for start, end in horizontal]
-    return dashes + [((x, start), (x, end)) for x in (left, right) for start, end in vertical]

@@ -32,14 +32,14 @@ class TensorSpec:
     """A tensor at the model's edge.
 
     Attributes:
-        shape: batch first, which is 1.
+        shape: batch first, which is 1; None where the model takes any number at once.
         dtype: as stored.
         scale: the step in which the real values move, 0 where they are not quantized. Where the dtype is an integer,
             real = ``scale`` · (stored − ``zero_point``); a quantized graph may also store real values, as float32.
         zero_point: the stored value of a real zero.
     """
 
-    shape: tuple[int, ...]
+    shape: tuple[int | None, ...]
     dtype: str
     scale: float = 0.0
     zero_point: int = 0
@@ -55,7 +55,7 @@ class Artifact:
         sha256: of the file.
         bytes: size of the file.
         backend: ``litert`` or ``onnx``.
-        precision: ``int8``, ``float32``, …
+        precision: ``int8``, ``dynamic``, ``float16``, ``float32``, ``float32-batch``; one file of each for a backend.
         input: pixels in.
         output: logits out.
         temperature: logits are divided by it before softmax.
@@ -258,10 +258,13 @@ def _parse(stored: dict[str, Any]) -> Manifest:
     )
     manifest = Manifest(**stored | {"artifacts": artifacts, "labels": tuple(stored["labels"])})
     for artifact in artifacts:
-        if artifact.input.shape not in ((1, FIELD, FIELD, 1), (1, 1, FIELD, FIELD)):
+        batch, *pixels = artifact.input.shape
+        if batch not in (1, None) or pixels not in ([FIELD, FIELD, 1], [1, FIELD, FIELD]):
             raise ValueError(f"{artifact.name} takes {artifact.input.shape}, expected (1, {FIELD}, {FIELD}, 1)")
-        if artifact.output.shape != (1, len(manifest.labels)):
-            raise ValueError(f"{artifact.name} answers {artifact.output.shape}, expected (1, {len(manifest.labels)})")
+        if artifact.output.shape != (batch, len(manifest.labels)):
+            raise ValueError(
+                f"{artifact.name} answers {artifact.output.shape}, expected ({batch}, {len(manifest.labels)})"
+            )
     return manifest
 
 

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import argparse
 import logging
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from types import FrameType, TracebackType
-from typing import Any, Self, TextIO
+from typing import TextIO
 
 from runtime.annotate import annotate
 from runtime.backends import ArtifactClassifier, load_classifier
 from runtime.errors import UsageError, run_command
+from runtime.files import PictureSource
 from runtime.options import (
     HelpFormatter,
     add_model_options,
@@ -33,7 +31,8 @@ from runtime.options import (
 from runtime.recognizer import Recognizer
 from runtime.scoring import Score, TrueDigit, score_readings
 from runtime.sinks import JsonSink, Sink, TextSink, VideoSink, write_line
-from runtime.sources import DemoSource, FrameSource, PictureSource, open_source
+from runtime.sources import DemoSource, FrameSource, open_source
+from runtime.stopping import StopSignals
 from runtime.values import Frame, Image, Result
 from runtime.window import WindowSink, window_obstacle
 
@@ -134,52 +133,6 @@ def main(
             return _read(parse_with_config(_parser(), argv), load, open_frames, stdout or sys.stdout, signals)
 
     return run_command(command)
-
-
-class StopSignals:
-    """Makes the first Ctrl-C or SIGTERM end the run between two frames, so that every line and file is whole.
-
-    While nothing is under way (opening, waiting for a frame) it ends that at once; the second one ends anything.
-    """
-
-    def __init__(self) -> None:
-        self._asked = False
-        self._at_once = True
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._handle)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def frames(self, source: Iterable[Frame]) -> Iterator[Frame]:
-        """The source's frames, until it ends or a signal comes."""
-        iterator = iter(source)
-        try:
-            while not self._asked:
-                self._at_once = True
-                frame = next(iterator, None)
-                self._at_once = False
-                if frame is None:
-                    return
-                yield frame
-        except KeyboardInterrupt:
-            return
-        finally:
-            self._at_once = False
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self._asked or self._at_once:
-            self._asked = True
-            raise KeyboardInterrupt
-        self._asked = True
 
 
 class Overlay:

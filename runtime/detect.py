@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from runtime.preprocess import preprocess
+from runtime.preprocess import FIELD, preprocess
 from runtime.values import Box, Crop, Image, Polarity
 
 
@@ -56,6 +56,7 @@ class Detection:
 
     Attributes:
         crops: candidates; alternatives share a ``group``.
+        ink: boxes of all ink as tall as a digit or taller, whether a candidate or not: words, for one.
         dropped: candidates beyond ``max_candidates``.
         small: pieces of ink too small to be a digit.
         brightness: median brightness of the paper, 0–255.
@@ -63,6 +64,7 @@ class Detection:
     """
 
     crops: tuple[Crop, ...]
+    ink: tuple[Box, ...]
     dropped: int
     small: int
     brightness: float
@@ -114,8 +116,9 @@ def detect(luma: Image, settings: DetectSettings = DetectSettings()) -> Detectio
         candidates = sorted(candidates[: settings.max_candidates], key=lambda c: c[0])
     cutter = _Cutter(luma, paper, search.shape, settings)
     crops = [crop for candidate in candidates if (crop := cutter.cut(*candidate)) is not None]
+    ink = tuple(cutter.to_frame(p.box) for p in usable if p.box.height >= settings.min_height)
     small = sum(3 <= max(p.box.width, p.box.height) < settings.min_height for p in pieces)
-    return Detection(tuple(crops), dropped, small, float(np.median(paper)), noise)
+    return Detection(tuple(crops), ink, dropped, small, float(np.median(paper)), noise)
 
 
 def _paper_map(search: Image, settings: DetectSettings) -> Image:
@@ -260,7 +263,7 @@ class _Cutter:
         self._scale = luma.shape[1] / search_shape[1], luma.shape[0] / search_shape[0]
 
     def cut(self, group: int, cluster: Sequence[_Piece], parts: frozenset[int]) -> Crop | None:
-        """The crop of some of a cluster's pieces; None where too little contrast is left to call it ink."""
+        """The crop of some of a cluster's pieces; None where little of them would be seen."""
         pieces = [cluster[i] for i in sorted(parts)]
         box, polarity = _union([p.box for p in pieces]), pieces[0].polarity
         full = self._outward(box)
@@ -282,7 +285,12 @@ class _Cutter:
         x, y = full.x, full.y
         across, down = size[0] / full.width, size[1] / full.height
         transform = transform @ np.array([[across, 0, -x * across], [0, down, -y * down], [0, 0, 1]], np.float32)
-        return Crop(self._to_frame(box), pixels, polarity, transform, group, parts)
+        frame_box = self.to_frame(box)
+        # Pieces too faint beside the others are lost in the crop, which then shows another alternative's ink.
+        middle = transform @ np.array([*frame_box.center, 1], np.float32)
+        if not ((middle >= 0) & (middle <= FIELD)).all():
+            return None
+        return Crop(frame_box, pixels, polarity, transform, group, parts)
 
     def _outward(self, box: Box) -> Box:
         """The frame's pixels under a box of the search image, and a margin for the ink's soft edge."""
@@ -292,7 +300,8 @@ class _Cutter:
         right, bottom = min(int((box.right + 1.5) * across) + 1, width), min(int((box.bottom + 1.5) * down) + 1, height)
         return Box(x, y, right - x, bottom - y)
 
-    def _to_frame(self, box: Box) -> Box:
+    def to_frame(self, box: Box) -> Box:
+        """A box of the search image in the frame's pixels."""
         across, down = self._scale
         x, y = round(box.x * across), round(box.y * down)
         return Box(x, y, max(round(box.right * across) - x, 1), max(round(box.bottom * down) - y, 1))

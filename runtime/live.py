@@ -87,15 +87,7 @@ class LiveSource:
         self._thread = threading.Thread(target=self._capture, args=(open_capture,), name=f"capture {name}", daemon=True)
         self._thread.start()
         try:
-            with self._changed:
-                arrived = self._changed.wait_for(lambda: self._slot or self._error, timeout_seconds)
-            if self._error:
-                raise self._error
-            if not arrived:
-                raise SourceError(
-                    f"{name} delivered no picture within {timeout_seconds:g} seconds: "
-                    "is another program using it? Try --size 640x480"
-                )
+            self._await_first(timeout_seconds)
         except BaseException:
             self.close()
             raise
@@ -130,6 +122,16 @@ class LiveSource:
             self._changed.notify_all()
         if self._thread is not threading.current_thread():
             self._thread.join(_CLOSE_SECONDS)
+
+    def _await_first(self, timeout_seconds: float) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._slot or self._error, timeout_seconds)
+            if self._slot:
+                return
+            raise self._error or SourceError(
+                f"{self.name} delivered no picture within {timeout_seconds:g} seconds: "
+                "is another program using it? Try --size 640x480"
+            )
 
     def _capture(self, open_capture: Callable[[], Capture]) -> None:
         """The thread: open, read until asked to stop, release."""

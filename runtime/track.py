@@ -122,10 +122,10 @@ class Tracker:
         area_a, area_b = np.prod(a[..., 2:] - a[..., :2], axis=2), np.prod(b[..., 2:] - b[..., :2], axis=2)
         iou = shared / (area_a + area_b - shared)
         near = ((iou > 0) & (iou >= settings.min_iou)) | (_hold(a, b) & _hold(b, a))
-        alike = np.stack(looks) @ np.stack([track.look for track in self._tracks]).T >= settings.min_likeness
-        rows, columns = np.nonzero(near & alike)
+        rows, columns = np.nonzero(near)
         order = np.argsort(-iou[rows, columns], kind="stable")
-        return list(zip(rows[order].tolist(), columns[order].tolist(), strict=True))
+        pairs = zip(rows[order].tolist(), columns[order].tolist(), strict=True)
+        return [(i, j) for i, j in pairs if np.vdot(looks[i], self._tracks[j].look) >= settings.min_likeness]
 
 
 def _corners(boxes: Sequence[Box]) -> npt.NDArray[np.float64]:

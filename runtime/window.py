@@ -182,7 +182,10 @@ class OpenCvWindows:
 
     def is_open(self, title: str) -> bool:
         """Whether the window is still there."""
-        return cv2.getWindowProperty(title, cv2.WND_PROP_VISIBLE) >= 1
+        try:
+            return cv2.getWindowProperty(title, cv2.WND_PROP_VISIBLE) >= 1
+        except cv2.error:  # so says Qt once the last window is closed
+            return False
 
     def close(self, title: str) -> None:
         """Close the window."""
@@ -208,7 +211,10 @@ def window_obstacle(framework: str | None = None, display: str | None = None) ->
         if not _display_answers(display):
             return f"no display answers at DISPLAY={display}"
     if not framework:
-        return "this OpenCV was built without windows: pip uninstall opencv-python-headless; pip install opencv-python"
+        return (
+            "this OpenCV was built without windows: sudo apt install libgl1 libglib2.0-0 libsm6 libxext6, then "
+            "pip uninstall opencv-python-headless and pip install opencv-python"
+        )
     return ""
 
 

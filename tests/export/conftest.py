@@ -5,6 +5,10 @@ from pathlib import Path
 import keras
 import pytest
 
+from export.formats import FORMATS
+from export.limits import Limits, LimitSet, load_limits
+from export.parity import Parity
+from export.write_bundle import export_bundle
 from tests.mnist import drawn_digits, mnist
 from train.augment import AugmentSettings
 from train.data import Mnist
@@ -28,6 +32,26 @@ def run(drawn: Mnist, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
     fit(drawn, FitSettings(epochs=4, batch=32, none_pool=200), AugmentSettings(), folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def trial_limits() -> LimitSet:
+    """A network trained for seconds is unsure of some digits, where a step of int8 decides; float must agree fully."""
+    loose = Limits(disagreement=0.05, accuracy_drop=0.05, recall_drop=0.2)
+    return load_limits().with_precision("int8", loose).with_precision("dynamic", loose).with_precision("float16", loose)
+
+
+@pytest.fixture(scope="session")
+def exported(
+    run: Path, drawn: Mnist, trial_limits: LimitSet, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, list[Parity]]:
+    """The folder of a bundle with every format, proven on 300 images, and how its artifacts compared."""
+    folder = tmp_path_factory.mktemp("models") / "some"
+    model, training = load_model(run / "model.keras"), {"settings": {"seed": 0}, "last_epoch": {"loss": 1.5}}
+    parities = export_bundle(
+        model, drawn, folder, training, gate_count=300, limits=trial_limits, formats=tuple(FORMATS)
+    )
+    return folder, parities
 
 
 @pytest.fixture

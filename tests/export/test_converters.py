@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import keras
@@ -13,14 +14,15 @@ import onnxruntime
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
+from export.convert import convert as convert_all
+from export.formats import FORMATS
 from export.samples import calibration_set
-from export.to_onnx import OPSET, canonical, onnx_float32, onnx_int8
-from export.to_tflite import tflite_float32, tflite_int8
+from export.to_onnx import OPSET, canonical, onnx_float32_batch
+from runtime.errors import BackendError
 from runtime.values import Image
 from train.augment import AugmentSettings, augment
 from train.data import Mnist
 from train.networks import LABELS, load_model
-from train.quiet import quiet
 
 ROOT = Path(__file__).resolve().parents[2]
 Files = dict[str, bytes]
@@ -28,15 +30,7 @@ Logits = npt.NDArray[np.float32]
 
 
 def convert(model: keras.Model, calibration: Image) -> Files:
-    with quiet():
-        float_tflite = tflite_float32(model)
-        float_onnx = onnx_float32(float_tflite)
-        return {
-            "litert-float32": float_tflite,
-            "litert-int8": tflite_int8(model, calibration),
-            "onnx-float32": float_onnx,
-            "onnx-int8": onnx_int8(float_onnx, calibration),
-        }
+    return convert_all(model, calibration, tuple(FORMATS))
 
 
 def ask_tflite(content: bytes, pictures: Image) -> Logits:
@@ -75,7 +69,7 @@ def pictures(drawn: Mnist) -> Image:
 
 
 class TestFloat:
-    @pytest.mark.parametrize("name", ["litert-float32", "onnx-float32"])
+    @pytest.mark.parametrize("name", ["litert-float32", "onnx-float32", "onnx-float32-batch"])
     def test_a_float_file_answers_as_keras_does(
         self, name: str, files: Files, trained: keras.Model, pictures: Image
     ) -> None:
@@ -85,11 +79,82 @@ class TestFloat:
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
 
     def test_the_onnx_graph_has_the_names_and_the_opset_that_the_runtime_relies_on(self, files: Files) -> None:
-        for name in ("onnx-float32", "onnx-int8"):
+        for name in ("onnx-float32", "onnx-float32-batch", "onnx-int8"):
             model = onnx.load_from_string(files[name])
             assert {opset.domain: opset.version for opset in model.opset_import}[""] == OPSET
             assert [value.name for value in model.graph.input] == ["pixels"]
             assert [value.name for value in model.graph.output] == ["logits"]
+
+
+class TestFreeBatch:
+    def test_it_answers_many_at_once_as_one_by_one(self, files: Files, pictures: Image) -> None:
+        session = onnxruntime.InferenceSession(files["onnx-float32-batch"], providers=["CPUExecutionProvider"])
+        (together,) = session.run(None, {"pixels": pictures[..., None].astype(np.float32)})
+        alone = ask_onnx(files["onnx-float32"], pictures)
+        # Only the order of sums may differ.
+        np.testing.assert_allclose(together, alone, rtol=0, atol=1e-5 * np.abs(alone).max())
+
+    def test_its_first_dimension_has_a_name_and_no_size(self, files: Files) -> None:
+        graph = onnx.load_from_string(files["onnx-float32-batch"]).graph
+        for value in (*graph.input, *graph.output):
+            dimension = value.type.tensor_type.shape.dim[0]
+            assert (dimension.dim_param, dimension.dim_value) == ("batch", 0)
+        operators = [node.op_type for node in onnx.load_from_string(files["onnx-float32"]).graph.node]
+        assert [node.op_type for node in graph.node] == operators  # nothing computes shapes
+
+    def test_a_graph_that_holds_its_batch_otherwise_is_refused(self, files: Files) -> None:
+        model = onnx.load_from_string(files["onnx-float32"])
+        targets = {node.input[1] for node in model.graph.node if node.op_type == "Reshape"}
+        tensor = next(each for each in model.graph.initializer if each.name in targets)
+        target = onnx.numpy_helper.to_array(tensor).copy()
+        target[:2] = target[1], 1
+        tensor.CopyFrom(onnx.numpy_helper.from_array(target, tensor.name))
+        with pytest.raises(ValueError, match="the batch cannot be freed"):
+            onnx_float32_batch(model.SerializeToString())
+
+
+class TestSmallerWeights:
+    @pytest.mark.parametrize(("name", "share"), [("litert-float16", 1 / 2), ("litert-dynamic", 1 / 4)])
+    def test_the_file_shrinks_as_its_weights_do(self, name: str, share: float, files: Files) -> None:
+        # Some ten kilobytes of graph come on top of the weights.
+        assert len(files[name]) == pytest.approx(share * len(files["litert-float32"]), abs=12_000)
+
+    @pytest.mark.parametrize(
+        ("name", "off"),
+        # A weight is off by 2⁻¹² of itself at the most, or by 1/254 of the largest of its channel; such errors add up
+        # at random over six layers, and the largest logit is one of many sums.
+        [("litert-float16", 6 * 2**-12), ("litert-dynamic", 6 / 254)],
+    )
+    def test_it_answers_nearly_as_keras_does(
+        self, name: str, off: float, files: Files, trained: keras.Model, pictures: Image
+    ) -> None:
+        expected = trained.predict_on_batch(pictures[..., None])
+        difference = np.abs(ask_tflite(files[name], pictures) - expected).max() / np.abs(expected).max()
+        assert 0 < difference < off
+
+    def test_edges_stay_float32(self, files: Files) -> None:
+        for name in ("litert-float16", "litert-dynamic"):
+            interpreter = Interpreter(model_content=files[name])
+            for details in (*interpreter.get_input_details(), *interpreter.get_output_details()):
+                assert details["dtype"] is np.float32
+
+
+class TestConvert:
+    def test_it_makes_what_was_asked_for_and_no_more(
+        self, files: Files, trained: keras.Model, calibration: Image
+    ) -> None:
+        made = convert_all(trained, calibration, ["onnx-int8", "litert-dynamic"])
+        assert list(made) == ["onnx-int8", "litert-dynamic"]
+        assert all(made[name] == files[name] for name in made)
+
+    def test_a_converter_that_fails_is_one_line_that_names_file_and_versions(
+        self, trained: keras.Model, calibration: Image
+    ) -> None:
+        with pytest.raises(BackendError) as caught:
+            convert_all(trained, calibration[:, :20], ["litert-float16", "litert-int8"])  # images of another size
+        assert "\n" not in str(caught.value)
+        assert "cannot make litert-int8" in str(caught.value)
+        assert f"tensorflow {version('tensorflow')}" in str(caught.value)
 
 
 class TestInt8:

@@ -53,6 +53,12 @@ def test_a_gate_of_few_images_is_wrong_usage(capsys: pytest.CaptureFixture[str],
     assert "--gate-count is 99" in refused(capsys, ["--run", copied, "--gate-count", "99"], 2)
 
 
+def test_a_format_that_nobody_makes_is_wrong_usage(capsys: pytest.CaptureFixture[str], copied: Path) -> None:
+    text = refused(capsys, ["--run", copied, "--formats", "litert-int8,litert-int4"], 2)
+    assert "'litert-int4'" in text
+    assert "onnx-float32-batch" in text
+
+
 def test_a_folder_without_mnist_is_one_line_that_names_it(
     capsys: pytest.CaptureFixture[str], copied: Path, tmp_path: Path
 ) -> None:
@@ -98,7 +104,7 @@ def test_help_names_every_option_without_loading_tensorflow() -> None:
     )
     assert done.returncode == 0
     assert not re.search(r"\b(tensorflow|keras|onnx)$", done.stderr, re.MULTILINE)
-    for option in ("--model", "--run", "--out", "--data", "--gate-count"):
+    for option in ("--model", "--run", "--out", "--data", "--formats", "--gate-count"):
         assert option in done.stdout
 
 
@@ -129,7 +135,8 @@ def test_a_real_training_exports_within_the_real_limits(tmp_path: Path) -> None:
     lines = done.stdout.splitlines()
     assert lines[-1] == f"{out}: every artifact agrees with the float model on 50,000 images"
     artifacts = load_bundle(out).manifest.artifacts
-    for artifact, line in zip(artifacts, lines[1:-1], strict=True):
+    assert re.fullmatch(r"two other calibrations: \d\.\d{3}% of 5,000 labels differ", lines[-2])
+    for artifact, line in zip(artifacts, lines[1:-2], strict=True):
         assert line.split()[:3] == [
             artifact.name,
             f"{artifact.bytes:,}",

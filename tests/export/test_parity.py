@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from export.parity import LIMITS, Limits, accuracy_figure, compare, drop_bound
+from export.limits import Limits, load_limits
+from export.parity import accuracy_figure, compare, drop_bound, mcnemar_p, spread
 
 Logits = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.uint8]
@@ -14,6 +15,7 @@ Labels = npt.NDArray[np.uint8]
 COUNT = 1000
 TRUTH: Labels = (np.arange(COUNT) % 10).astype(np.uint8)  # a hundred of each class
 NO_LIMITS = Limits(disagreement=1, accuracy_drop=1, recall_drop=1)
+LIMITS = load_limits().precision
 
 
 def answers(labels: Labels) -> Logits:
@@ -132,6 +134,35 @@ class TestDropBound:
     def test_more_images_make_it_tighter_and_gains_lower_it(self) -> None:
         assert drop_bound(30, 10, 10_000) > drop_bound(300, 100, 100_000) > 0.002
         assert drop_bound(10, 30, 10_000) < drop_bound(20, 20, 10_000) < drop_bound(30, 10, 10_000)
+
+
+@pytest.mark.parametrize(
+    ("lost", "gained", "p"),
+    # Twice the tail of a fair coin: 2 · 2⁻¹⁰; 2 · (1 + 10) · 2⁻¹⁰; all outcomes; and nothing to tell.
+    [(10, 0, 2 / 1024), (1, 9, 22 / 1024), (8, 9, 1), (5, 5, 1), (0, 0, 1)],
+)
+def test_mcnemar_p_is_that_of_a_fair_coin(lost: int, gained: int, p: float) -> None:
+    assert mcnemar_p(lost, gained) == pytest.approx(p)
+
+
+class TestSpread:
+    def test_it_is_of_the_largest_difference_of_each_image(self) -> None:
+        first = np.zeros((101, 3), np.float32)
+        second = first.copy()
+        second[:, 1] = np.arange(101)  # 0 … 100, in an order that does not matter
+        second[:, 2] = -0.5
+        found = spread(first, second[::-1], unit=2.0)
+        assert found is not None
+        assert (found.median, found.p99, found.largest) == (25, 49.5, 50)
+
+    def test_images_with_answers_that_are_no_numbers_are_left_out(self) -> None:
+        first, second = np.zeros((2, 3), np.float32), np.ones((2, 3), np.float32)
+        second[0, 0] = np.nan
+        found = spread(first, second)
+        assert found is not None
+        assert found.largest == 1
+        first[1, 2] = np.inf
+        assert spread(first, second) is None
 
 
 def test_an_accuracy_comes_with_its_count_and_wilson_interval() -> None:

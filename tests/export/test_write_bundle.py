@@ -8,27 +8,32 @@ from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 import pytest
 
-from export.parity import LIMITS, Limits, Parity
-from export.samples import GOLDEN_COUNT, calibration_set, gate_set, golden_inputs
+from export.formats import FORMATS
+from export.limits import LimitSet, load_limits
+from export.parity import Parity
+from export.samples import GOLDEN_COUNT, calibration_set, calibration_subsets, gate_set, golden_inputs
 from export.write_bundle import ParityError, export_bundle, replace_folder
 from runtime.backends import load_classifier
 from runtime.bundle import MANIFEST, load_bundle
 from runtime.errors import DataError, EdgeDigitsError, SinkError, UsageError
 from runtime.preprocess import INK_LEVEL
+from runtime.values import Image
 from train.data import Mnist
-from train.networks import LABELS, load_model
+from train.networks import LABELS
 
 GATE = 300
-# A network trained for seconds is unsure of some digits, where a step of int8 decides; float files must agree fully.
-TRIAL_LIMITS = LIMITS | {"int8": Limits(disagreement=0.05, accuracy_drop=0.05, recall_drop=0.2)}
 TRAINING = {"settings": {"seed": 0}, "last_epoch": {"loss": 1.5}}
-ARTIFACTS = [("litert", "int8"), ("litert", "float32"), ("onnx", "float32"), ("onnx", "int8")]
+ARTIFACTS = [tuple(name.split("-", 1)) for name in FORMATS]
 FILES = {
     "some-int8.tflite",
+    "some-dynamic.tflite",
+    "some-float16.tflite",
     "some-float32.tflite",
     "some-float32.onnx",
+    "some-float32-batch.onnx",
     "some-int8.onnx",
     "golden.npz",
     "model.keras",
@@ -45,14 +50,6 @@ def message(call: Callable[[], object], kind: type[EdgeDigitsError]) -> str:
         call()
     assert "\n" not in str(caught.value)
     return str(caught.value)
-
-
-@pytest.fixture(scope="module")
-def exported(run: Path, drawn: Mnist, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Parity]]:
-    """A bundle's folder and how its artifacts compared."""
-    folder = tmp_path_factory.mktemp("models") / "some"
-    model = load_model(run / "model.keras")
-    return folder, export_bundle(model, drawn, folder, TRAINING, gate_count=GATE, limits=TRIAL_LIMITS)
 
 
 @pytest.fixture
@@ -103,7 +100,7 @@ class TestAnExportedBundle:
         for parity, record in zip(parities, manifest["provenance"]["parity"], strict=True):
             assert record["artifact"] == parity.artifact
             assert record["disagreement"] == parity.disagreement
-        assert [parity.disagreement for parity in parities if "float32" in parity.artifact] == [0, 0]
+        assert [parity.disagreement for parity in parities if "float32" in parity.artifact] == [0, 0, 0]
 
     def test_its_figures_are_those_of_its_artifacts_on_the_gate(
         self, exported: tuple[Path, list[Parity]], drawn: Mnist
@@ -136,34 +133,43 @@ class TestAnExportedBundle:
         assert provenance["training"] == TRAINING
         assert provenance["data"] == drawn.checksums
         assert provenance["calibration"]["sha256"] == hashlib.sha256(calibration_set(drawn).tobytes()).hexdigest()
+        dependence = provenance["calibration"]["dependence"]
+        assert (dependence["calibration_count"], dependence["count"]) == (500, GATE)
+        assert provenance["limits_version"] == load_limits().version
         assert set(provenance["packages"]) >= {"tensorflow", "keras", "onnxruntime", "numpy"}
 
     def test_a_second_export_replaces_it_and_keeps_its_card(
-        self, exported: tuple[Path, list[Parity]], trained: keras.Model, drawn: Mnist, tmp_path: Path
+        self,
+        exported: tuple[Path, list[Parity]],
+        trained: keras.Model,
+        drawn: Mnist,
+        tmp_path: Path,
+        trial_limits: LimitSet,
     ) -> None:
         folder = tmp_path / "some"
         folder.mkdir()
         (folder / "README.md").write_text("my card")
         (folder / MANIFEST).write_text("an older bundle")
         (folder / "some-int16.tflite").write_bytes(b"an artifact of older days")
-        export_bundle(trained, drawn, folder, TRAINING, gate_count=GATE, limits=TRIAL_LIMITS)
+        export_bundle(trained, drawn, folder, TRAINING, gate_count=GATE, limits=trial_limits)
         new, first = contents(folder), contents(exported[0])
-        assert set(new) == FILES | {"README.md"}
+        shipped = FILES - {"some-dynamic.tflite", "some-float16.tflite", "some-float32-batch.onnx"}
+        assert set(new) == shipped | {"README.md"}  # the default formats
         assert new["README.md"] == b"my card"
         assert [path.name for path in tmp_path.iterdir()] == ["some"]
         # The same model: the same files, but for what holds the hour (Keras's archive, and so the manifest).
-        for name in FILES - {"model.keras", MANIFEST}:
+        for name in shipped - {"model.keras", "golden.npz", MANIFEST}:
             assert new[name] == first[name], name
 
 
 class TestARefusedExport:
     def test_a_model_that_int8_breaks_leaves_the_old_bundle_as_it_was(
-        self, exported: tuple[Path, list[Parity]], unquantizable: keras.Model, drawn: Mnist
+        self, exported: tuple[Path, list[Parity]], unquantizable: keras.Model, drawn: Mnist, trial_limits: LimitSet
     ) -> None:
         folder, _ = exported
         before = contents(folder)
         text = message(
-            lambda: export_bundle(unquantizable, drawn, folder, TRAINING, gate_count=GATE, limits=TRIAL_LIMITS),
+            lambda: export_bundle(unquantizable, drawn, folder, TRAINING, gate_count=GATE, limits=trial_limits),
             ParityError,
         )
         assert str(folder) in text
@@ -245,14 +251,26 @@ class TestSamples:
         assert all(image.tobytes() in training for image in calibration[:200])
         assert (calibration.min(), calibration.max()) == (0, 255)
 
-    def test_golden_inputs_are_of_all_classes_and_a_blank_and_noise(self, drawn: Mnist) -> None:
-        inputs = golden_inputs(drawn, lambda images: images.reshape(len(images), -1)[:, :11].astype(np.float32))
-        labels = {
-            image.tobytes(): label
-            for image, label in zip(drawn.validation_images, drawn.validation_labels, strict=True)
-        }
-        assert len(inputs) == GOLDEN_COUNT
-        assert {labels[image.tobytes()] for image in inputs[:-2]} == set(range(10))
-        assert len({image.tobytes() for image in inputs}) == GOLDEN_COUNT
+    def test_calibration_subsets_share_no_image_and_fit_what_there_is(self, drawn: Mnist) -> None:
+        for count, size in ((200, 200), (1000, 500)):
+            first, second = calibration_subsets(drawn, count)
+            assert (len(first), len(second)) == (size, size)
+            # The first half of each is as it was in the training set, the other half was varied.
+            kept = [{image.tobytes() for image in each[: size // 2]} for each in (first, second)]
+            assert not kept[0] & kept[1]
+        np.testing.assert_array_equal(calibration_subsets(drawn, 60)[1], calibration_subsets(drawn, 60)[1])
+
+    def test_golden_inputs_are_the_clearest_of_all_classes_and_a_blank_and_noise(self) -> None:
+        # A model that is surest of the ink's mass: the clearest of a class are then its heaviest.
+        def answer(images: Image) -> npt.NDArray[np.float32]:
+            mass = images.reshape(len(images), -1).mean(axis=1, dtype=np.float32)
+            logits = np.zeros((len(images), 11), np.float32)
+            logits[np.arange(len(images)), np.arange(len(images)) % 10] = mass
+            return logits
+
+        inputs = golden_inputs(answer)
+        assert len({image.tobytes() for image in inputs}) == len(inputs) == GOLDEN_COUNT
+        mass = inputs[:-2].reshape(GOLDEN_COUNT - 2, -1).mean(axis=1)
+        assert (mass[:4] >= mass[10:]).all()  # 0 to 3 come twice, the clearer one first
         assert not inputs[-2].any()
         assert inputs[-1].std() > 70  # even noise: 255 / √12 = 73.6

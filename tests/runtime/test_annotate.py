@@ -2,14 +2,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime import annotate as drawing
 from runtime.annotate import DIGIT, NUMBER, UNSURE, annotate, banner, panel
+from runtime.canvas import Canvas, text_width
 from runtime.numbers import group_numbers
 from runtime.values import Box, Image, Prediction, Reading, Result
 
@@ -158,11 +157,13 @@ def test_banners_and_panels_leave_the_scene_alone(draw: Callable[[Image], Image]
     assert (before == PAPER).all()
 
 
-def test_both_fonts_of_opencv_fill_about_their_cap_height() -> None:
-    for bold in (False, True):
-        scale, thickness, font = drawing._font(20, bold)
-        canvas = np.zeros((60, 200), np.uint8)
-        cv2.putText(canvas, "0123456789", (5, 40), font, scale, 255, thickness, cv2.LINE_AA)
-        rows = np.flatnonzero((canvas > 127).any(axis=1))
-        assert 17 <= rows[-1] - rows[0] + 1 <= 24
-        assert 38 <= rows[-1] <= 42
+@pytest.mark.parametrize("bold", [False, True])
+@pytest.mark.parametrize("cap", [9, 13, 20, 40])
+def test_letters_are_as_high_and_as_wide_as_promised_in_every_opencv(cap: int, bold: bool) -> None:
+    picture = np.zeros((100, 600, 3), np.uint8)
+    Canvas(picture).text("0123456789", 20, 70, cap, (255, 255, 255), bold=bold)
+    ink = picture[:, :, 0] > 127
+    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
+    assert np.ptp(rows) + 1 == pytest.approx(cap, abs=1 + cap / 8)
+    assert rows[-1] == pytest.approx(69, abs=1 + cap / 16)
+    assert np.ptp(columns) + 1 == pytest.approx(text_width("0123456789", cap, bold), abs=2 + cap / 3)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from runtime.backends import FLOAT_TOLERANCE, ArtifactClassifier, check_golden, load_classifier, make_classifier
+from runtime.backends import BATCH, FLOAT_TOLERANCE, ArtifactClassifier, check_golden, load_classifier, make_classifier
 from runtime.bundle import Artifact, Golden, TensorSpec, load_bundle
 from runtime.errors import BundleError, UsageError
 from runtime.values import Image
@@ -150,12 +150,14 @@ def test_crops_may_be_any_view_and_are_left_as_they_are(
 
 
 @each_run
-def test_probabilities_are_the_softmax_of_logits_over_temperature(
+def test_probabilities_are_the_softmax_of_logits_with_the_prior_over_temperature(
     load: Load, backend: str, precision: str, interpreter: str | None
 ) -> None:
     classifier, many = load(backend, precision, interpreter), crops(8)
     probabilities = classifier.probabilities(many)
-    exact = np.exp(classifier.logits(many).astype(np.float64) / classifier.artifact.temperature)
+    raised = classifier.logits(many).astype(np.float64)
+    raised[:, classifier.labels.index("none")] += classifier.artifact.none_prior
+    exact = np.exp(raised / classifier.artifact.temperature)
     exact /= exact.sum(axis=1, keepdims=True)
     assert probabilities.dtype == np.float32
     # Logits of some tens have float32 errors of 2⁻²⁴ · 32 in the exponent; exp and division add a few units more.
@@ -221,6 +223,22 @@ def test_any_other_input_is_the_pixel_itself_in_the_artifacts_layout(dtype: str,
     (fed,) = classifier.fed
     assert (fed.dtype, fed.shape) == (np.dtype(dtype), shape)
     np.testing.assert_array_equal(fed.reshape(28, 28), crops(1)[0])
+
+
+@pytest.mark.parametrize("count", [0, 1, BATCH, 2 * BATCH + 3])
+def test_an_artifact_with_a_free_batch_is_given_many_crops_at_once_and_each_once(count: int) -> None:
+    class Means(Echo):
+        def _invoke(self, pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+            self.fed.append(pixels)
+            return np.repeat(pixels.mean(axis=(1, 2)), 3, axis=1)
+
+    free = TensorSpec((None, 28, 28, 1), "float32"), TensorSpec((None, 3), "float32")
+    classifier, many = Means([], input_spec=free[0], output_spec=free[1]), crops(count)
+    logits = classifier.logits(many)
+    assert [len(pixels) for pixels in classifier.fed] == [BATCH] * (count // BATCH) + [count % BATCH] * (
+        count % BATCH > 0
+    )
+    np.testing.assert_allclose(logits[:, 2], many.mean(axis=(1, 2)), rtol=1e-5)
 
 
 def test_an_int8_answer_is_scaled_back_without_wrapping() -> None:

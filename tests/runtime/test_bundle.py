@@ -237,6 +237,9 @@ def test_the_seal_covers_meaning_not_layout(bundle_copy: Path) -> None:
         (set_value("labels", value=None), "not a complete manifest"),
         (set_value("artifacts", 1, "input", "shape", value=[1, 32, 32, 1]), "takes .*32.*expected .*28"),
         (set_value("artifacts", 1, "output", "shape", value=[1, 5]), "answers .*5.*expected"),
+        (set_value("artifacts", 1, "input", "shape", value=[]), "not a complete manifest"),
+        (set_value("artifacts", 1, "input", "shape", value=[2, 28, 28, 1]), "takes .*2, 28.*expected .*1, 28"),
+        (set_value("artifacts", 1, "input", "shape", value=[None, 28, 28, 1]), "answers .*1, 11.*expected .*None, 11"),
         (set_value("labels", value=["0", "1"]), "answers .*expected .*2"),
     ],
 )

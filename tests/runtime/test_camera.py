@@ -20,12 +20,14 @@ import pytest
 
 from runtime.backends import ArtifactClassifier
 from runtime.bundle import Artifact, TensorSpec
-from runtime.camera import Overlay, StopSignals, main, run
+from runtime.camera import Overlay, main, run
 from runtime.errors import SinkError, SourceError
+from runtime.files import VideoSource
 from runtime.live import LiveSource
 from runtime.pages import DrawnDigit
 from runtime.scoring import Score
-from runtime.sources import DemoSource, FrameSource, VideoSource, open_source
+from runtime.sources import DemoSource, FrameSource, open_source
+from runtime.stopping import StopSignals
 from runtime.values import Box, Frame, Image, Prediction, Reading, Result
 
 LABELS = (*"0123456789", "none")

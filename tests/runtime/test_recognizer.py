@@ -309,3 +309,28 @@ def test_a_frame_around_several_digits_is_no_digit() -> None:
     luma[200:250, 250:265] = INK
     luma[200:250, 300:320] = INK
     assert labels(read(luma).readings) == "23"
+
+
+WORD = Box(120, 104, 110, 52)
+
+
+def test_a_lone_stroke_close_beside_letters_is_a_letter_rather() -> None:
+    result = read(page(WORD, bar(1, 240, 100)))
+    assert (labels(result.readings), labels(result.unsure)) == ("", "1")
+
+
+@pytest.mark.parametrize(
+    ("bars", "text"),
+    [
+        ((bar(1, 290, 100),), "1"),  # further off than letters of a word are
+        ((bar(1, 240, 200),), "1"),  # on another line
+        ((bar(2, 240, 100),), "2"),  # no letter looks like it
+        ((bar(1, 240, 100), bar(2, 270, 100)), "12"),  # not alone
+    ],
+)
+def test_a_stroke_that_is_no_letter_is_read_beside_a_word(bars: tuple[Box, ...], text: str) -> None:
+    assert labels(read(page(WORD, *bars)).readings) == text
+
+
+def test_two_lone_strokes_with_nothing_else_on_their_line_are_read() -> None:
+    assert labels(read(page(bar(1, 100, 100), bar(1, 300, 100))).readings) == "11"

@@ -19,10 +19,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.errors import SourceError, UsageError
+from runtime.files import PictureSource
 from runtime.live import LiveSource, PicameraCapture, open_camera
 from runtime.pages import DrawnDigit
 from runtime.pictures import Flip, Orientation, natural_key, picture_size, read_picture, to_frame
-from runtime.sources import DemoSource, FrameSource, PictureSource, auto_source, open_source
+from runtime.sources import DemoSource, FrameSource, auto_source, open_source
 from runtime.values import Box, Frame, Image
 
 

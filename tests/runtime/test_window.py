@@ -11,7 +11,7 @@ import pytest
 
 from runtime.errors import SinkError
 from runtime.values import Frame, Image, Result
-from runtime.window import WindowSink, window_obstacle
+from runtime.window import OpenCvWindows, WindowSink, window_obstacle
 
 RESULT = Result((), (), ())
 
@@ -171,6 +171,12 @@ def test_without_frames_no_window_opens() -> None:
     with sink(windows):
         pass
     assert windows.opened == []
+
+
+def test_a_window_that_opencv_no_longer_knows_is_closed_and_closing_it_again_is_no_error() -> None:
+    windows = OpenCvWindows()
+    assert not windows.is_open("never opened")
+    windows.close("never opened")
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="displays are X's")

@@ -1,0 +1,82 @@
+"""What an artifact may differ by from the float model, from ``limits.toml``, where each limit has its reason."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from runtime.errors import DataError
+
+PATH = Path(__file__).with_name("limits.toml")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a shipped artifact may differ by from the float model.
+
+    Attributes:
+        disagreement: share of images with another label.
+        accuracy_drop: one-sided 95 % bound on the loss of accuracy, over paired images.
+        recall_drop: loss of recall of any one class.
+        logits: largest difference of logits, as a share of the largest logit; None where quantization decides.
+        reason: why so much and no more.
+    """
+
+    disagreement: float
+    accuracy_drop: float
+    recall_drop: float
+    logits: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LimitSet:
+    """All limits.
+
+    Attributes:
+        version: of the file.
+        precision: by the precision of the artifact.
+        replay: least share of digits that are read the same from a camera's frames.
+        replay_reason: why so much.
+    """
+
+    version: int
+    precision: Mapping[str, Limits]
+    replay: float
+    replay_reason: str = ""
+
+    def of(self, precision: str) -> Limits:
+        """The limits of a precision; ``float32-batch`` has those of ``float32``.
+
+        Raises:
+            DataError: the file says nothing of it.
+        """
+        try:
+            return self.precision[precision.removesuffix("-batch")]
+        except KeyError:
+            raise DataError(f"no limits for precision {precision}; add them, with the reason, to {PATH.name}") from None
+
+    def with_precision(self, precision: str, limits: Limits) -> LimitSet:
+        """The same, with other limits for one precision."""
+        return replace(self, precision={**self.precision, precision: limits})
+
+
+ANY = Limits(disagreement=1, accuracy_drop=1, recall_drop=1)
+"""No limits: for figures that are reported and decide nothing."""
+
+
+def load_limits(path: Path = PATH) -> LimitSet:
+    """Read the limits.
+
+    Raises:
+        DataError: the file is missing or says something else.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        precision = {name: Limits(**values) for name, values in table["precision"].items()}
+        frames = table["replay"]
+        return LimitSet(int(table["version"]), precision, float(frames["agreement"]), str(frames["reason"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path} does not hold limits ({error}); restore it") from error

@@ -1,0 +1,208 @@
+"""The report as one HTML page that needs no other file: verdict first, then tables, plots and every flipped image."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from export.findings import Verification
+from export.report import summary, verdict
+from export.report_plots import loss_plot, probability_plot, recall_plot
+from export.report_tables import (
+    LAYERS_TITLE,
+    answers_by_label,
+    comparison_table,
+    difference_table,
+    flip_table,
+    kernel_table,
+    layer_table,
+    replay_table,
+    set_title,
+)
+from runtime.values import Image
+
+CARDS = 400
+"""Pictures shown of each kind; a broken file flips tens of thousands."""
+
+_STYLES = Path(__file__).with_name("report.css")
+
+_HOW_TO_READ = (
+    "Each file was run by the classifier that the camera uses, on the same images as the float model.",
+    "<b>Labels differ</b>: images that get another label than from the float model, right or wrong. "
+    "<b>Lost / gained</b>: images that only the float model, or only the file, gets right.",
+    "<b>McNemar p</b>: how likely so uneven a split is by chance alone. <b>Accuracy loss &lt;</b>: the true loss is "
+    "below this with 95 % confidence; this one gates.",
+    "<b>Logit steps</b>, <b>probability</b>: the largest difference of each image; its median, 99th percentile and "
+    "maximum over all images.",
+)
+
+
+def page(found: Verification, values: dict[str, Any]) -> str:
+    """The page.
+
+    Args:
+        found: what was found out, for its pictures.
+        values: the same, from ``report_values``.
+    """
+    model = escape(values["model"])
+    parts = [
+        f"<h1>Parity of {model}</h1>",
+        f'<p class="quiet">{_origin(values)}</p>',
+        f'<div class="verdict{"" if values["ship"] else " bad"}"><strong>{escape(verdict(values))}</strong>',
+        _list(values["breaches"]),
+        "".join(f"<p>{escape(line)}</p>" for line in summary(values)),
+        "</div>",
+    ]
+    for each in values["sets"]:
+        parts += [f"<h2>{escape(set_title(each))}</h2>", _table(comparison_table(values, each["name"]))]
+        if each is values["sets"][0]:
+            parts += [_list(_HOW_TO_READ, safe=True, kind="quiet how"), _plots(values, each["name"])]
+    if values["replays"]:
+        frames = values["replays"][0]["frames"]
+        parts += [f"<h2>The demo clip, {frames} frames through the whole pipeline</h2>", _table(replay_table(values))]
+        parts += [_gallery(_replay_cards(found), "Every file reads every digit as the float model does.")]
+    if values["kernels"]:
+        parts += ["<h2>The same network by other kernels</h2>", _table(kernel_table(values))]
+    if values["layers"]:
+        parts += [f"<h2>{LAYERS_TITLE}</h2>", _table(layer_table(values))]
+    parts += ["<h2>Every flipped image</h2>", _gallery(_flip_cards(found, values), "No image is flipped.")]
+    parts += ["<h2>Limits, and why</h2>", _table(_limit_table(values))]
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>Parity of {model}</title><style>\n{_STYLES.read_text(encoding='utf-8')}</style></head>\n<body>\n"
+        + "\n".join(parts)
+        + "\n</body></html>\n"
+    )
+
+
+def _origin(values: dict[str, Any]) -> str:
+    environment = values["environment"]
+    packages = ", ".join(f"{name} {version}" for name, version in environment["packages"].items())
+    reference = {"keras": "the Keras model", "onnx": "the float32 ONNX file"}[values["reference"]]
+    text = (
+        f"Against {reference}. Manifest {values['manifest_sha256'][:12]}. "
+        f"Python {environment['python']} on {environment['machine']}; {packages}."
+    )
+    if dependence := (values["calibration"] or {}).get("dependence"):
+        text += (
+            f" Two calibrations on other images: {dependence['disagreement']:.3%} of {dependence['count']:,} labels "
+            "differ between them."
+        )
+    return escape(text)
+
+
+def _plots(values: dict[str, Any], name: str) -> str:
+    drawings = {
+        "Accuracy that may be lost, and its limit (orange)": loss_plot(values, name),
+        "Recall of each class, and its limit (orange)": recall_plot(values, name),
+        "How far probabilities move": probability_plot(values, name),
+    }
+    figures = "".join(
+        f"<figure><figcaption>{escape(title)}</figcaption>{svg}</figure>" for title, svg in drawings.items()
+    )
+    return f'<div class="plots">{figures}</div>'
+
+
+def _limit_table(values: dict[str, Any]) -> list[list[str]]:
+    rows = [["precision", "labels differ", "accuracy loss <", "recall of a class", "logits", "why"]]
+    used = {each["precision"].removesuffix("-batch") for each in values["artifacts"]}
+    for name, limits in values["limits"]["precision"].items():
+        if name in used:
+            shares = [f"{limits[key]:.2%}" for key in ("disagreement", "accuracy_drop", "recall_drop")]
+            logits = "–" if limits["logits"] is None else f"{limits['logits']:.0e} of the largest"
+            rows.append([name, *shares, logits, limits["reason"]])
+    if values["replays"]:
+        rows.append(
+            [
+                "demo clip",
+                f"{1 - values['limits']['replay']:.2%} of digits",
+                "",
+                "",
+                "",
+                values["limits"]["replay_reason"],
+            ]
+        )
+    return rows
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    head, *body = rows
+    cells = [
+        "".join(f'<td data-label="{escape(label)}">{escape(cell)}</td>' for label, cell in zip(head, row, strict=True))
+        for row in body
+    ]
+    heading = "".join(f"<th>{escape(label)}</th>" for label in head)
+    return f"<table><thead><tr>{heading}</tr></thead><tbody><tr>{'</tr><tr>'.join(cells)}</tr></tbody></table>"
+
+
+def _list(lines: Iterable[str], *, safe: bool = False, kind: str = "") -> str:
+    items = "".join(f"<li>{line if safe else escape(line)}</li>" for line in lines)
+    return f'<ul class="{kind}">{items}</ul>' if items else ""
+
+
+def _gallery(cards: list[str], nothing: str) -> str:
+    if not cards:
+        return f"<p>{escape(nothing)}</p>"
+    more = f"<p>The first {CARDS:,} of {len(cards):,}.</p>" if len(cards) > CARDS else ""
+    return f'<div class="gallery">{"".join(cards[:CARDS])}</div>{more}'
+
+
+def _flip_cards(found: Verification, values: dict[str, Any]) -> list[str]:
+    cards = []
+    rows = flip_table(values)[1:]
+    for flip, entry, row in zip(found.flips, values["flips"], rows, strict=False):
+        said = answers_by_label(entry)
+        right = flip.reference[0] == flip.truth
+        gained = any(answer[0] == flip.truth for answer in flip.answers.values())
+        kind, word = ("lost", "lost") if right else ("gained", "gained") if gained else ("", "wrong either way")
+        others = "".join(f"<p><b>{escape(answer)}</b> {escape(', '.join(names))}</p>" for answer, names in said.items())
+        text = (
+            f'<p>{escape(row[0])} {escape(row[1])}: a <b>{escape(row[2])}</b>, <span class="{kind}">{word}</span></p>'
+            f"<p><b>{escape(row[3])}</b> float model</p>{others}"
+        )
+        cards.append(_card(flip.pixels, f"a {row[2]}", text))
+    return cards
+
+
+def _replay_cards(found: Verification) -> list[str]:
+    """A card for each digit that files read otherwise, those of the same kind together."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    patches: dict[tuple[str, ...], Image] = {}
+    names = [(each.artifact, row) for each in found.replays for row in each.differences]
+    rows = difference_table({"replays": _replay_values(found)})[1:]
+    for (name, difference), row in zip(names, rows, strict=True):
+        key = tuple(row[1:])
+        alike.setdefault(key, []).append(name)
+        patches[key] = difference.patch
+    cards = []
+    for (frame, box, expected, answer), files in alike.items():
+        text = (
+            f"<p>frame {escape(frame)}, at {escape(box)}</p><p><b>{escape(expected)}</b> float model</p>"
+            f"<p><b>{escape(answer)}</b> {escape(', '.join(files))}</p>"
+        )
+        cards.append(_card(patches[frame, box, expected, answer], "from the demo clip", text))
+    return cards
+
+
+def _replay_values(found: Verification) -> list[dict[str, Any]]:
+    return [
+        {
+            "artifact": each.artifact,
+            "differences": [
+                {"frame": one.frame, "box": one.box, "reference": one.reference, "answer": one.answer}
+                for one in each.differences
+            ],
+        }
+        for each in found.replays
+    ]
+
+
+def _card(pixels: Image, title: str, text: str) -> str:
+    encoded = base64.b64encode(cv2.imencode(".png", pixels)[1].tobytes()).decode()
+    return f'<div class="card"><img alt="{escape(title)}" src="data:image/png;base64,{encoded}"><div>{text}</div></div>'

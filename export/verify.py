@@ -1,0 +1,185 @@
+"""``python -m export.verify``: is every file of a bundle the model that was trained?"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+import cv2
+
+from export.classifiers import reference_classifier
+from export.findings import InputSet, Verification
+from export.limits import PATH, load_limits
+from export.report import markdown, report_values, summary, verdict
+from export.report_tables import comparison_table, replay_table
+from export.samples import GATE_COUNT, gate_set
+from export.verification import verify
+from runtime.bundle import load_bundle
+from runtime.demo import demo_frames
+from runtime.errors import BackendError, SinkError, UsageError, run_command
+from runtime.scoring import TrueDigit
+from runtime.values import Image
+from train.data import Mnist, load_mnist
+
+SETS = ("gate", "mnist", "demo")
+
+Frames = Iterator[tuple[Image, Sequence[TrueDigit]]]
+
+
+def main(
+    argv: Sequence[str] | None = None,
+    *,
+    load: Callable[[Path | None], Mnist] = load_mnist,
+    frames: Callable[[], Frames] | None = None,
+    stdout: TextIO | None = None,
+) -> int:
+    """Run the command.
+
+    Args:
+        argv: arguments; the process's own by default.
+        load: loads MNIST; tests hand in another.
+        frames: makes the frames to replay; the demo clip by default.
+        stdout: where results go; standard output by default.
+
+    Returns:
+        The exit code: 0 every limit holds, 1 one is broken or another expected error, 2 wrong usage.
+    """
+    options = _parser().parse_args(argv)
+    return run_command(lambda: _verify(options, load, frames or _demo, stdout or sys.stdout))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m export.verify",
+        description=(
+            "Run the same inputs through the float model and every file of a bundle, by the classifiers that the "
+            f"camera uses, and hold what differs to the limits in {PATH.name}."
+        ),
+        epilog="Exit code 1: a limit is broken; a line on stderr for each says which.",
+    )
+    parser.add_argument("--model", default="edge", help="a shipped model, or the folder of a bundle (default: edge)")
+    parser.add_argument(
+        "--reference",
+        choices=("keras", "onnx"),
+        default="keras",
+        help="the float model: Keras's, or its float32 ONNX file where TensorFlow is not installed (default: keras)",
+    )
+    parser.add_argument(
+        "--sets",
+        default=",".join(SETS),
+        metavar="LIST",
+        help=(
+            "what to run, with commas between: gate (augmented validation images; gates), mnist (the test set; only "
+            "reported), demo (the demo clip through the whole pipeline; gates) (default: %(default)s)"
+        ),
+    )
+    parser.add_argument(
+        "--data", type=Path, metavar="DIR", help="folder with MNIST; else $MNIST_DIR, else Keras's cache or download"
+    )
+    parser.add_argument(
+        "--gate-count",
+        type=int,
+        default=GATE_COUNT,
+        metavar="N",
+        help="images of the gate set (default: %(default)s; fewer only in trials)",
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write parity.json, parity.md and parity.html there")
+    parser.add_argument("--json", action="store_true", help="print what parity.json holds instead of tables")
+    return parser
+
+
+def _verify(
+    options: argparse.Namespace, load: Callable[[Path | None], Mnist], frames: Callable[[], Frames], stdout: TextIO
+) -> int:
+    names = [name.strip() for name in options.sets.split(",") if name.strip()]
+    unknown = [name for name in names if name not in SETS]
+    if unknown or not names:
+        raise UsageError(f"--sets is {options.sets!r}; expected a list with commas of {', '.join(SETS)}")
+    if options.gate_count < 100:
+        raise UsageError(f"--gate-count is {options.gate_count}; expected 100 or more")
+    if options.out and importlib.util.find_spec("matplotlib") is None:
+        raise BackendError(
+            "matplotlib, which draws the report's plots, is not installed; leave out --out, or install it"
+        )
+    started = time.perf_counter()
+    limits = load_limits()
+    bundle = load_bundle(options.model)
+    sets = _input_sets(names, options, load)
+    reference = reference_classifier(bundle, options.reference)
+    found = verify(bundle, reference, sets, frames() if "demo" in names else None, limits)
+    values = report_values(found)
+    if options.json:
+        print(json.dumps(values, indent=1, ensure_ascii=False), file=stdout)
+    else:
+        _print_tables(values, stdout)
+    if options.out:
+        _write(found, values, options.out)
+        print(f"report: {options.out / 'parity.html'}", file=sys.stderr)
+    for line in found.breaches:
+        print(f"broken: {line}", file=sys.stderr)
+    print(f"{time.perf_counter() - started:.0f} seconds", file=sys.stderr)
+    return 1 if found.breaches else 0
+
+
+def _input_sets(
+    names: Sequence[str], options: argparse.Namespace, load: Callable[[Path | None], Mnist]
+) -> list[InputSet]:
+    if set(names) == {"demo"}:
+        return []
+    data = load(options.data)
+    sets = []
+    if "gate" in names:
+        sets.append(InputSet("gate", *gate_set(data, options.gate_count), gates=True))
+    if "mnist" in names:
+        sets.append(InputSet("mnist", data.test_images, data.test_labels, gates=False))
+    return sets
+
+
+def _demo() -> Frames:
+    for picture, digits in demo_frames():
+        yield cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), digits
+
+
+def _print_tables(values: dict[str, Any], stdout: TextIO) -> None:
+    for each in values["sets"]:
+        print(f"{each['name']}, {each['count']:,} images{'' if each['gates'] else ' (reported only)'}", file=stdout)
+        _print_table(comparison_table(values, each["name"]), stdout)
+    if values["replays"]:
+        print(f"demo, {values['replays'][0]['frames']} frames", file=stdout)
+        _print_table(replay_table(values), stdout)
+    for line in [*summary(values), verdict(values)]:
+        print(line, file=stdout)
+
+
+def _print_table(rows: list[list[str]], stdout: TextIO) -> None:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print(("  " + "  ".join(cells)).rstrip(), file=stdout)
+    print(file=stdout)
+
+
+def _write(found: Verification, values: dict[str, Any], folder: Path) -> None:
+    from export.report_page import page  # here, since it loads matplotlib
+
+    texts = {
+        "parity.json": json.dumps(values, indent=1, ensure_ascii=False) + "\n",
+        "parity.md": markdown(values),
+        "parity.html": page(found, values),
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            (folder / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise SinkError(f"cannot write {folder} ({error}); make room for it, or name another folder") from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

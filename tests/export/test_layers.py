@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from export.convert import convert
+from export.layers import LayerError, layer_errors, repairs
+from export.samples import calibration_set
+from runtime.values import Image
+from train.data import Mnist
+from train.networks import load_model
+
+FORMATS = ("litert-int8", "litert-float32", "onnx-float32", "onnx-int8")
+SPOILED = 3  # of five convolutions and a dense layer
+
+Convert = Callable[[keras.Model], dict[str, bytes]]
+
+
+@pytest.fixture(scope="module")
+def images(drawn: Mnist) -> Image:
+    return drawn.validation_images
+
+
+@pytest.fixture(scope="module")
+def files(run: Path, drawn: Mnist) -> dict[str, bytes]:
+    return convert(load_model(run / "model.keras"), calibration_set(drawn, 200), FORMATS)
+
+
+@pytest.fixture(scope="module")
+def spoiled(run: Path, drawn: Mnist) -> dict[str, bytes]:
+    """A network one channel of which is far too loud for eight bits; nothing listens to it, so float does not care."""
+    model = load_model(run / "model.keras")
+    norms = [each for each in model.layers if isinstance(each, keras.layers.BatchNormalization)]
+    convolutions = [each for each in model.layers if isinstance(each, keras.layers.Conv2D)]
+    gamma, beta, mean, variance = norms[SPOILED - 1].get_weights()
+    gamma[5], beta[5] = 100 * max(abs(gamma[5]), 0.5), 50
+    norms[SPOILED - 1].set_weights([gamma, beta, mean, variance])
+    (kernel,) = convolutions[SPOILED].get_weights()
+    kernel[:, :, 5] = 0
+    convolutions[SPOILED].set_weights([kernel])
+    return convert(model, calibration_set(drawn, 200), FORMATS)
+
+
+def heavy(errors: list[LayerError]) -> list[LayerError]:
+    return [each for each in errors if each.layer]
+
+
+def test_an_honest_network_loses_little_anywhere(files: dict[str, bytes], images: Image) -> None:
+    errors = layer_errors(files["litert-float32"], files["litert-int8"], images)
+    assert [each.layer for each in heavy(errors)] == [1, 2, 3, 4, 5, 6]
+    assert [each.operator for each in heavy(errors)] == ["CONV_2D"] * 5 + ["FULLY_CONNECTED"]
+    # Eight bits of a range well used: 6 dB a bit, less what the range leaves unused and the layers before add.
+    assert all(25 < each.decibels < 49 for each in heavy(errors))
+    assert all(each.worst_decibels <= each.decibels for each in errors)
+
+
+def test_the_layer_that_eight_bits_break_is_found(spoiled: dict[str, bytes], images: Image) -> None:
+    errors = heavy(layer_errors(spoiled["litert-float32"], spoiled["litert-int8"], images))
+    worst = [each.worst_decibels for each in errors]
+    assert min(worst[: SPOILED - 1]) > 15
+    assert worst[SPOILED - 1] < 10
+    assert errors[SPOILED - 1].worst_channel != 5  # the loud one drowns the others, not itself
+
+
+def test_keeping_that_layer_in_float_repairs_most(spoiled: dict[str, bytes], images: Image) -> None:
+    found = repairs(spoiled["onnx-float32"], spoiled["onnx-int8"], images)
+    assert [each.layer for each in found] == [0, 1, 2, 3, 4, 5, 6]
+    assert max(found, key=lambda each: each.decibels).layer == SPOILED
+    assert found[SPOILED].decibels > found[0].decibels + 6
+    assert found[SPOILED].flips <= found[0].flips
+    assert {each.count for each in found} == {len(images)}
+
+
+def test_any_layer_in_float_is_better_than_none(files: dict[str, bytes], images: Image) -> None:
+    as_it_is, *mended = repairs(files["onnx-float32"], files["onnx-int8"], images)
+    assert as_it_is.decibels > 20
+    # A layer's rounding is one of seven noises of like size; others may be in its way, but never by half a decibel.
+    assert all(each.decibels > as_it_is.decibels - 0.5 for each in mended)
+    assert np.mean([each.decibels for each in mended]) > as_it_is.decibels
+
+
+def test_networks_that_differ_are_refused(files: dict[str, bytes], run: Path, images: Image) -> None:
+    other = keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(11)])
+    strange = convert(other, images[:50], ("litert-float32", "onnx-float32"))
+    with pytest.raises(ValueError, match="the float file has the operators"):
+        layer_errors(strange["litert-float32"], files["litert-int8"], images)
+    with pytest.raises(ValueError, match="the float file has 1 layers, the int8 file 6"):
+        repairs(strange["onnx-float32"], files["onnx-int8"], images)

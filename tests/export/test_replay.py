@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from export.replay import pair_readings, replay
+from runtime.pages import DrawnDigit
+from runtime.scoring import Score
+from runtime.values import Box, Image, Prediction, Reading
+
+BARS = (Box(40, 40, 12, 60), Box(140, 50, 14, 60), Box(240, 60, 12, 56))
+
+
+def page() -> Image:
+    luma = np.full((160, 320), 230, np.uint8)
+    for box in BARS:
+        luma[box.y : box.bottom, box.x : box.right] = 20
+    return luma
+
+
+class Says:
+    """Reads all ink as one digit; ink far to the right, whose crops come last, as another where that is wanted."""
+
+    labels = tuple("0123456789")
+    accept, unsure = 0.6, 0.3
+
+    def __init__(self, label: int, sure: float = 0.9, last: int | None = None) -> None:
+        self.label, self.sure, self.last = label, sure, label if last is None else last
+
+    def probabilities(self, crops: Image) -> npt.NDArray[np.float32]:
+        out = np.full((len(crops), 10), (1 - self.sure) / 9, np.float32)
+        out[:, self.label] = self.sure
+        if len(crops):
+            out[-1] = (1 - self.sure) / 9
+            out[-1, self.last] = self.sure
+        return out
+
+    def logits(self, crops: Image) -> npt.NDArray[np.float32]:
+        return np.log(self.probabilities(crops))
+
+
+FRAMES = [(page(), [DrawnDigit("1", box, "") for box in BARS])] * 4
+
+
+class TestReplay:
+    def test_the_same_readings_agree_in_full(self) -> None:
+        (result,) = replay(FRAMES, Says(1), {"some": Says(1, sure=0.8)})
+        assert (result.artifact, result.frames, result.same, result.differences) == ("some", 4, 12, ())
+        assert result.agreement == 1
+        assert result.score == result.reference_score == Score(right=12)
+
+    def test_a_digit_read_otherwise_is_listed_with_both_answers_and_its_picture(self) -> None:
+        (result,) = replay(FRAMES, Says(1), {"some": Says(1, last=7)})
+        assert (result.same, len(result.differences)) == (8, 4)
+        assert result.agreement == 8 / 12
+        assert result.score == Score(right=8, wrong=4)
+        one = result.differences[0]
+        assert (one.frame, one.kind) == (0, "another label")
+        assert one.reference is not None
+        assert one.answer is not None
+        assert (one.reference[0], one.answer[0]) == ("1", "7")
+        box = Box(*one.box)
+        assert max(box.iou(bar) for bar in BARS) > 0.7
+        assert one.patch.shape == (box.height + 12, box.width + 12)
+        assert one.patch.min() == 20
+
+    @pytest.mark.parametrize(
+        ("reference", "artifact", "kind", "sides"),
+        [(0.9, 0.2, "not read", (True, False)), (0.2, 0.9, "read too", (False, True))],
+    )
+    def test_a_digit_that_only_one_reads_differs(
+        self, reference: float, artifact: float, kind: str, sides: tuple[bool, bool]
+    ) -> None:
+        (result,) = replay(FRAMES[:1], Says(1, reference), {"some": Says(1, artifact)})
+        assert [one.kind for one in result.differences] == [kind] * 3
+        assert {(one.reference is not None, one.answer is not None) for one in result.differences} == {sides}
+        assert result.agreement == 0
+
+    def test_each_artifact_is_tracked_by_itself(self) -> None:
+        honest, wrong = replay(FRAMES, Says(1), {"honest": Says(1), "wrong": Says(4)})
+        assert (honest.agreement, wrong.agreement) == (1, 0)
+
+    def test_no_digits_are_no_disagreement(self) -> None:
+        blank = np.full((160, 320), 230, np.uint8)
+        (result,) = replay([(blank, [])], Says(1), {"some": Says(2)})
+        assert (result.agreement, result.same) == (1, 0)
+
+
+def reading(label: str, *box: int) -> Reading:
+    return Reading(Box(*box), label, 0.9, Prediction(np.ones(1, np.float32)))
+
+
+def test_readings_are_paired_by_what_they_share_most_and_each_once() -> None:
+    left, right = reading("1", 0, 0, 20, 40), reading("2", 15, 0, 20, 40)
+    near_right, far = reading("2", 13, 0, 20, 40), reading("3", 100, 0, 20, 40)
+    assert pair_readings([left, right], [far, near_right]) == [(left, None), (right, near_right), (None, far)]
+    assert pair_readings([left], [left, left]) == [(left, left), (None, left)]
+    assert pair_readings([], []) == []
