@@ -14,8 +14,11 @@ The JSON, schema 1 (an object; times are integers of nanoseconds, sizes of bytes
     size          null, or artifacts, bundle_bytes, runtime_bytes, packages, devices: see size.Size
     pipeline      null, or plan, and per frame what was drawn and read and stages_ns (stage -> blocks of raw samples):
                   see pipeline.Pipeline
+    camera        null, or per reader and folder what became of each picture, every miss and invention: see
+                  camera.Camera; absent in reports older than it
     summary       made of the raw samples above, for readers without Python; never read back: for each figure its count,
-                  the percentiles that the count supports (p50_ns, p90_ns, p99_ns) and, for blocks, their spread
+                  the percentiles that the count supports (p50_ns, p90_ns, p99_ns) and, for blocks, their spread;
+                  of camera found, right, precision, f1, … as value, low, high, for all and by condition
 
 History: 1, the first.
 """
@@ -25,6 +28,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import re
 import types
 import typing
@@ -33,9 +37,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.camera import Camera
 from benchmarks.environment import Environment
 from benchmarks.latency import Latency
+from benchmarks.matching import PictureScore
 from benchmarks.pipeline import Pipeline
+from benchmarks.quality import conditions, measure_quality
 from benchmarks.size import Size
 from benchmarks.summary import flatten, percentiles, spread
 from runtime.bundle import MANIFEST, Bundle
@@ -78,6 +85,7 @@ class Report:
     latency: Latency | None = None
     size: Size | None = None
     pipeline: Pipeline | None = None
+    camera: Camera | None = None
 
 
 def describe_model(bundle: Bundle) -> ModelInfo:
@@ -167,7 +175,27 @@ def _summary(report: Report) -> dict[str, Any]:
             | {stage: _figures(blocks) for stage, blocks in frame.stages_ns.items()}
             for frame in report.pipeline.frames
         ]
+    if report.camera:
+        summary["camera"] = [
+            {"folder": run.folder, "reader": run.reader, "artifact": run.artifact}
+            | {"all": _quality(run.pictures)}
+            | {
+                "conditions": {
+                    tag: _quality([s for s in run.pictures if tag in s.tags]) for tag in conditions(run.pictures)
+                }
+            }
+            for run in report.camera.runs
+        ]
     return summary
+
+
+def _quality(scores: Sequence[PictureScore]) -> dict[str, Any]:
+    """Figures with their intervals; null where there is nothing to count."""
+    figures = dataclasses.asdict(measure_quality(scores))
+    return {
+        name: None if isinstance(figure, dict) and math.isnan(figure["value"]) else figure
+        for name, figure in figures.items()
+    }
 
 
 def _figures(blocks: Sequence[Sequence[int]]) -> dict[str, float]:

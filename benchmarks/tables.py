@@ -59,6 +59,16 @@ def table(headers: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]], lef
     return "\n".join([*names, "-" * (sum(widths) + 2 * len(widths) - 2), *map(line, rows)])
 
 
+def notes(texts: Mapping[str, str]) -> str:
+    """What each name stands for, a line each, wrapped under itself."""
+    indent = max(map(len, texts)) + 2
+    return "\n".join(
+        textwrap.fill(text, WIDTH, initial_indent=name.ljust(indent), subsequent_indent=" " * indent)
+        for name, text in texts.items()
+        if text
+    )
+
+
 def _machine(report: Report) -> str:
     machine = report.environment
     virtual = f", {machine.emulation}" if machine.emulation else ""
@@ -75,7 +85,7 @@ def _machine(report: Report) -> str:
         "packages": ", ".join(f"{name} {version}" for name, version in machine.packages.items()),
         "model": f"{report.model.name}, manifest sha256 {report.model.manifest_sha256[:12]}…",
     }
-    return "\n".join([_notes(facts), *_warnings(machine.doubts())])
+    return "\n".join([notes(facts), *_warnings(machine.doubts())])
 
 
 def _latency(latency: Latency, threads: int) -> str:
@@ -103,7 +113,7 @@ def _latency(latency: Latency, threads: int) -> str:
         *(("probabilities µs", f"p{percent}") for percent in PERCENTILES),
         *(("logits µs", "p50"), ("", "spread")),
     ]
-    notes = {
+    explained = {
         "load": "read the bundle, verify it, make the interpreter, ask the golden vectors; its package was imported "
         f"before; {settings.loads} times",
         "first": f"probabilities of one crop, by a new interpreter that has answered nothing; {settings.loads} times",
@@ -119,7 +129,7 @@ def _latency(latency: Latency, threads: int) -> str:
             "",
             table(headers, rows, left=2),
             "",
-            _notes(notes),
+            notes(explained),
             *_warnings(_unstable(restless)),
             *_warnings(
                 [f"{', '.join(s.artifacts)} in {s.interpreter}: {s.reason}" for s in latency.skipped], "skipped"
@@ -135,7 +145,7 @@ def _size(size: Size, model: str) -> str:
         for p in sorted(size.packages, key=lambda p: -p.bytes)
     ]
     totals = [[d.interpreter, str(len(d.packages)), f"{d.bytes / 1e6:.1f}"] for d in size.devices]
-    notes = {
+    explained = {
         "gzip": "at its strongest: about what a download takes",
         "package MB": "10⁶ bytes, of the files that the package's own record lists, byte code included",
         "device MB": "NumPy, OpenCV, this interpreter and what they require, as installed here; runtime "
@@ -151,7 +161,7 @@ def _size(size: Size, model: str) -> str:
             "",
             table([("", "device with"), ("", "packages"), ("", "MB")], totals),
             "",
-            _notes(notes),
+            notes(explained),
         ]
     )
 
@@ -181,7 +191,7 @@ def _pipeline(pipeline: Pipeline, threads: int, opencv_threads: int) -> str:
                 ]
             )
         tables += [f"with {artifact} in {interpreter}", "", table(headers, rows), ""]
-    notes = {
+    explained = {
         "right": "drawn digits read as what they are; wrong: as another; invented: read where none is",
         "crops": "candidates that the detector cut out",
         "detect": "find ink, cut it out, place it as the model wants it",
@@ -190,7 +200,7 @@ def _pipeline(pipeline: Pipeline, threads: int, opencv_threads: int) -> str:
         "spread": f"of the medians of {pipeline.plan.rounds} blocks, interleaved at random: from p10 to p90, over p50",
     }
     if any(_NONE in line for line in tables):
-        notes[_NONE] = "too few frames for this percentile"
+        explained[_NONE] = "too few frames for this percentile"
     sizes = " and ".join(sorted({f"{frame.width}×{frame.height}" for frame in pipeline.frames}))
     return "\n".join(
         [
@@ -198,7 +208,7 @@ def _pipeline(pipeline: Pipeline, threads: int, opencv_threads: int) -> str:
             f"OpenCV {_threads(opencv_threads)}",
             "",
             *tables,
-            _notes(notes),
+            notes(explained),
             *_warnings(_unstable(restless)),
         ]
     )
@@ -222,16 +232,6 @@ def _unstable(restless: Mapping[str, float]) -> list[str]:
         f"unstable: blocks of {len(restless)} row{'s' * (len(restless) > 1)} differ by more than {UNSTABLE:.0%} "
         f"(up to {restless[worst]:.0%}, {worst}); close other programs and run it again"
     ]
-
-
-def _notes(notes: Mapping[str, str]) -> str:
-    """What each name stands for, a line each, wrapped under itself."""
-    indent = max(map(len, notes)) + 2
-    return "\n".join(
-        textwrap.fill(text, WIDTH, initial_indent=name.ljust(indent), subsequent_indent=" " * indent)
-        for name, text in notes.items()
-        if text
-    )
 
 
 def _warnings(lines: Sequence[str], word: str = "note") -> list[str]:

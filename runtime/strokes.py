@@ -163,12 +163,30 @@ def digit_strokes(
         The pen's paths, float32 (n, 2) each. Together they span y from 0 (top) to 1 (baseline) and x from 0.
     """
     hand = hand or Hand.random(rng)
+    strokes = glyph_strokes(_GLYPHS[style or hand.variants[int(label)]], rng, hand)
+    low = np.min([path.min(axis=0) for path in strokes], axis=0)
+    height = np.max([path[:, 1].max() for path in strokes]) - low[1]
+    return tuple(((path - low) / height).astype(np.float32) for path in strokes)
+
+
+def glyph_strokes(glyph: str, rng: np.random.Generator, hand: Hand) -> list[npt.NDArray[np.float64]]:
+    """Write any sign in a hand, where and as large as the glyph says.
+
+    Args:
+        glyph: the pen's paths through points "x,y" in hundredths of the height, y down from the top; "/" after a point
+            makes it a corner (elsewhere the path is a smooth spline), "|" lifts the pen.
+        rng: where chance comes from: no two calls give the same shape.
+        hand: the writer, whose tendencies the sign gets.
+
+    Returns:
+        The pen's paths, float64 (n, 2) each, in heights.
+    """
     balance = np.clip(hand.balance + rng.normal(0.0, 0.012), -0.065, 0.065)
     taper, bow = rng.normal(0.0, (0.05, 0.012))
     slant = hand.slant + rng.normal(0.0, 0.03)
     aspect = hand.aspect * np.exp(rng.normal(0.0, 0.05))
     strokes = []
-    for points, corners in _control_points(style or hand.variants[int(label)]):
+    for points, corners in _control_points(glyph):
         stray = rng.normal(0.0, hand.looseness, (len(points) + 2, 2))
         points = points + 0.6 * (stray[:-2] + stray[1:-1] + stray[2:])  # neighbors stray together: curves stay smooth
         path = _rounded(_spline(points, corners), hand.roundness)
@@ -176,9 +194,7 @@ def digit_strokes(
         arch = np.sin(np.pi * np.clip(y, 0.0, 1.0))
         x = 0.3 + (x - 0.3) * (1.0 + taper * (2.0 * y - 1.0)) + bow * arch
         strokes.append(np.stack([aspect * x - slant * y, y + balance * arch], axis=1))
-    low = np.min([path.min(axis=0) for path in strokes], axis=0)
-    height = np.max([path[:, 1].max() for path in strokes]) - low[1]
-    return tuple(((path - low) / height).astype(np.float32) for path in strokes)
+    return strokes
 
 
 def draw_ink(
@@ -222,10 +238,10 @@ def soft_noise(size: tuple[int, int], radius: float, rng: np.random.Generator) -
 
 
 @cache
-def _control_points(variant: str) -> tuple[tuple[npt.NDArray[np.float64], tuple[int, ...]], ...]:
+def _control_points(glyph: str) -> tuple[tuple[npt.NDArray[np.float64], tuple[int, ...]], ...]:
     """For each stroke its control points (n, 2) in digit heights and the indices of its corners, both ends included."""
     strokes = []
-    for stroke in _GLYPHS[variant].split("|"):
+    for stroke in glyph.split("|"):
         words = stroke.split()
         points = np.array([[float(number) for number in word.rstrip("/").split(",")] for word in words]) / 100.0
         bends = [index for index, word in enumerate(words) if word.endswith("/")]

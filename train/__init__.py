@@ -3,4 +3,8 @@
 ``data`` loads and verifies MNIST; ``distractors`` draws what is not a digit; ``augment`` makes each epoch's pictures,
 through the runtime's own preprocessing; ``networks`` holds the architectures; ``fit`` trains one; ``quiet``
 keeps TensorFlow's greetings off stderr; ``python -m train`` is the command.
+
+``python -m train.scenes`` renders labeled camera frames: ``inks``, ``letters``, ``printed``, ``papers`` and ``clutter``
+are its catalogs, in two ``splits``; ``conditions`` draws what a frame is to be like, ``writer`` fills a ``sheet``,
+``optics`` photographs it, and ``compose`` puts it all together, the truth included.
 """

@@ -31,13 +31,15 @@ def test_all_benchmarks_end_in_tables_and_a_report(tmp_path: Path, capsys: pytes
     out = tmp_path / "report.json"
     assert main(["--quick", "--json", str(out)]) == 0
     text = capsys.readouterr().out
-    for title in ("machine ", "Latency of one digit", "Size of model", "Pipeline of a frame"):
+    for title in ("machine ", "Latency of one digit", "Size of model", "Pipeline of a frame", "Camera: "):
         assert f"\n{title}" in f"\n{text}"
     report = read_report(out)
     assert report.quick
     assert report.latency is not None
     assert report.pipeline is not None
     assert report.size is not None
+    assert report.camera is not None
+    assert [run.reader for run in report.camera.runs] == ["pipeline"]
     names = [artifact.name for artifact in load_bundle().manifest.artifacts]
     assert {candidate.artifact for candidate in report.latency.candidates} <= set(names)
     for name in names:
@@ -79,6 +81,9 @@ def test_named_artifacts_alone_are_measured(tmp_path: Path, capsys: pytest.Captu
         (["--artifact", "int4"], 2, "has no artifact int4; it has"),
         (["size", "--json", "/absent/folder/report.json"], 1, "cannot write --json /absent/folder/report.json"),
         (["size", "--json", "/"], 1, "cannot write --json /"),
+        (["camera", "--frames", "/absent"], 1, "cannot read /absent/labels.json"),
+        (["camera", "--sheet", "/absent/a.png"], 1, "there is no folder /absent"),
+        (["camera", "--sheet", "a.txt"], 2, "--sheet is a.txt; expected a name that ends in .png or .jpg"),
     ],
 )
 def test_what_cannot_work_is_told_in_one_line_before_anything_is_measured(
@@ -123,5 +128,20 @@ def test_the_help_names_every_benchmark_and_option() -> None:
     )
     assert done.returncode == 0
     assert done.stdout.startswith("usage: python -m benchmarks ")
-    for word in ("latency", "size", "pipeline", "all", "--model", "--artifact", "--threads", "--quick", "--json"):
+    for word in (
+        "latency",
+        "size",
+        "pipeline",
+        "camera",
+        "all",
+        "--frames",
+        "--photos",
+        "--tutorial",
+        "--sheet",
+        "--model",
+        "--artifact",
+        "--threads",
+        "--quick",
+        "--json",
+    ):
         assert word in done.stdout

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from benchmarks.camera import Camera, CameraRun
 from benchmarks.candidates import Skipped
 from benchmarks.environment import describe_machine
 from benchmarks.latency import Latency
+from benchmarks.matching import Mistake, PictureScore
 from benchmarks.measure import Plan
 from benchmarks.pipeline import FramePipeline, Pipeline
 from benchmarks.report import SCHEMA, Report, describe_model, from_json, read_report, to_json
@@ -27,6 +29,8 @@ def report(latency: Latency) -> Report:
         *(640, 480, 10, 12, 9, 1, 0, 2),
         {"detect": ((10, 11), (12, 13)), "classify": ((1, 2), (3, 4)), "total": ((11, 13), (15, 17))},
     )
+    mistake = Mistake("wrong", "a.jpg", (1, 2, 3, 4), "7", "1", 0.9)
+    picture = PictureScore("a.jpg", "pen", ("clean",), False, 2, 2, 1, 3, 1, 0, (mistake,))
     # A reason that looks like a block of samples must come through as it is.
     skipped = Skipped("tflite-runtime", ("one",), 'expected [1, 28,\n 28] "installed" – µ')
     return Report(
@@ -44,6 +48,7 @@ def report(latency: Latency) -> Report:
             (DeviceSize("litert", ("numpy",), 90),),
         ),
         pipeline=Pipeline(Plan(2, 2, 1), (frame,)),
+        camera=Camera((CameraRun("frames", "pipeline", "one", "litert", (picture,)),)),
     )
 
 
@@ -63,7 +68,7 @@ def test_the_json_holds_what_its_documentation_lists(report: Report) -> None:
     content = json.loads(to_json(report))
     assert set(content) == {
         *("schema", "created", "seconds", "quick", "threads", "environment", "model"),
-        *("latency", "size", "pipeline", "summary"),
+        *("latency", "size", "pipeline", "camera", "summary"),
     }
     assert content["schema"] == SCHEMA == 1
     assert set(content["environment"]) >= {
@@ -91,6 +96,19 @@ def test_the_summary_is_made_of_the_raw_samples(report: Report) -> None:
     # Twenty samples say nothing of p90 and p99.
     assert set(figures) == {"count", "p50_ns", "spread"}
     assert content["summary"]["pipeline"][0]["total"]["count"] == 4
+
+
+def test_the_summary_has_the_cameras_figures_and_null_where_there_are_none(report: Report) -> None:
+    (run,) = json.loads(to_json(report))["summary"]["camera"]
+    assert run["all"]["f1"]["value"] == pytest.approx(2 * 1 / (2 + 3))
+    assert run["all"]["false_readings"] is None
+    assert run["conditions"]["clean"]["pictures"] == 1
+
+
+def test_a_report_from_before_the_camera_is_read(report: Report) -> None:
+    content = json.loads(to_json(report))
+    del content["camera"]
+    assert from_json(json.dumps(content)) == dataclasses.replace(report, camera=None)
 
 
 def test_each_block_of_samples_is_on_a_line_of_its_own(report: Report) -> None:
