@@ -166,7 +166,7 @@ def _read(
     signals: StopSignals,
 ) -> int:
     _check_outputs(options)
-    recognizer = Recognizer(open_classifier(options, load), recognizer_settings(options, track=True))
+    classifier = open_classifier(options, load)
     source = open_frames(
         options.source,
         size=options.size,
@@ -175,6 +175,9 @@ def _read(
         flip=options.flip,
         allow_demo=not (options.json or options.record),
     )
+    # Pictures of a folder have nothing to do with each other: no evidence goes from one to the next.
+    track = not isinstance(source, PictureSource)
+    recognizer = Recognizer(classifier, recognizer_settings(options, track=track))
     with ExitStack() as stack:
         stack.enter_context(source)
         overlay = Overlay()
