@@ -40,6 +40,10 @@ DYNAMIC_TOLERANCE = 1e-2
 each interpreter's kernels decide for themselves (XNNPACK's and TFLite's own were up to 3.4e-3 apart)."""
 
 
+MAX_THREADS = 256
+"""Most threads that may be asked for; LiteRT ends the whole process where the system gives it no more."""
+
+
 class Classifier(Protocol):
     """Answers crops with logits over ``labels``.
 
@@ -271,6 +275,8 @@ def load_classifier(
         raise UsageError(f"interpreter is {interpreter}; expected one of {', '.join(INTERPRETERS)}")
     if threads < 1:
         raise UsageError(f"threads is {threads}; expected 1 or more")
+    if threads > MAX_THREADS:
+        raise UsageError(f"threads is {threads}; expected at most {MAX_THREADS}: one is fastest here")
     bundle = load_bundle(model)
     artifact = bundle.artifact(backend, precision)
     classifier = make_classifier(bundle, artifact, threads=threads, interpreter=interpreter or "litert")

@@ -45,6 +45,8 @@ def _train(options: argparse.Namespace) -> int:
         value = getattr(options, name)
         if value is not None and value < 1:
             raise UsageError(f"--{name} is {value}; expected 1 or more")
+    if options.seed < 0:
+        raise UsageError(f"--seed is {options.seed}; expected 0 or more")
     load_tensorflow()
     from train.fit import FitSettings, fit
     from train.networks import NETWORKS

@@ -350,6 +350,7 @@ def test_golden_vectors_of_other_artifacts_do_not_count() -> None:
         ({"backend": "onnx", "interpreter": "litert"}, "interpreter litert goes with backend litert, not onnx"),
         ({"threads": 0}, "threads is 0; expected 1 or more"),
         ({"threads": -1}, "threads is -1; expected 1 or more"),
+        ({"threads": 257}, "threads is 257; expected at most 256"),
     ],
 )
 def test_an_option_that_cannot_work_is_refused_with_those_that_can(options: dict[str, Any], complaint: str) -> None:

@@ -451,3 +451,14 @@ def test_the_demo_is_read_end_to_end_with_nothing_but_the_shipped_model(tmp_path
     assert right / shown >= 0.95
     assert errors.startswith("warning: NO CAMERA (none is connected): showing the built-in demo instead\n")
     assert len(errors.splitlines()) == 2
+
+
+def test_no_evidence_goes_from_one_picture_of_a_folder_to_the_next(tmp_path: Path) -> None:
+    page = np.full((240, 320), 230, np.uint8)
+    page[80:160, 140:160] = 20
+    for name in ("a.png", "b.png"):
+        cv2.imwrite(str(tmp_path / name), page)
+    out = io.StringIO()
+    assert main(["--source", str(tmp_path), "--display", "none", "--json", "-"], load=SevenReader, stdout=out) == 0
+    readings = [json.loads(line)["readings"] for line in out.getvalue().splitlines()]
+    assert [[reading["track"] for reading in found] for found in readings] == [[0], [0]]
