@@ -40,6 +40,10 @@ def test_a_count_below_one_is_wrong_usage(capsys: pytest.CaptureFixture[str], op
     assert f"--{option} is {value}" in refused(capsys, [f"--{option}", value], 2)
 
 
+def test_a_seed_below_zero_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--seed is -1; expected 0 or more" in refused(capsys, ["--seed", "-1"], 2)
+
+
 def test_an_unknown_network_is_wrong_usage_and_the_known_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     text = refused(capsys, ["--model", "enormous"], 2)
     assert "enormous" in text
