@@ -147,22 +147,24 @@ def _best_covers(crops: Sequence[Crop], scores: npt.NDArray[np.floating]) -> lis
 
 
 def _best_cover(members: list[int], crops: Sequence[Crop], scores: npt.NDArray[np.floating]) -> list[int]:
-    """The compatible members of the best score, by trying all; ``detect`` joins six pieces of ink at the most."""
-    best: tuple[float, list[int]] = (-1.0, [])
-
-    def extend(start: int, used: frozenset[int], chosen: list[int], score: float) -> None:
-        nonlocal best
-        if score > best[0]:
-            best = (score, chosen)
-        for position in range(start, len(members)):
-            i = members[position]
-            if not crops[i].parts & used:
-                extend(
-                    position + 1, used | crops[i].parts, [*chosen, i], score + len(crops[i].parts) * float(scores[i])
-                )
-
-    extend(0, frozenset(), [], 0.0)
-    return best[1]
+    """The compatible members of the best score: each part in turn is left uncovered, or covered by a crop it begins."""
+    bits = {part: 1 << n for n, part in enumerate(sorted({part for i in members for part in crops[i].parts}))}
+    beginning: dict[int, list[tuple[int, float, int]]] = {bit: [] for bit in bits.values()}
+    for i in members:
+        mask = sum(bits[part] for part in crops[i].parts)
+        beginning[mask & -mask].append((mask, len(crops[i].parts) * float(scores[i]), i))
+    covers: dict[int, tuple[float, tuple[int, ...]]] = {0: (0.0, ())}  # the best for each set of parts that is settled
+    for bit, starting in beginning.items():
+        settled: dict[int, tuple[float, tuple[int, ...]]] = {}
+        for used, (score, chosen) in covers.items():
+            options = [(used | bit, score, chosen)]
+            if not used & bit:
+                options += [(used | m, score + more, (*chosen, i)) for m, more, i in starting if not used & m]
+            for key, *cover in options:
+                if key not in settled or cover[0] > settled[key][0]:
+                    settled[key] = (cover[0], cover[1])
+        covers = settled
+    return sorted(max(covers.values())[1])
 
 
 def _letters(numbers: Sequence[Number], unsure: Sequence[Reading], ink: Sequence[Box]) -> list[Reading]:

@@ -1,0 +1,95 @@
+"""Cut a candidate's ink out of the full-resolution frame, as the model wants it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from runtime.ink import Ink, Piece
+from runtime.preprocess import preprocess
+from runtime.values import Box, Crop, Image
+
+LARGEST = 96
+"""Longest side of an ink crop; a larger one is shrunk to it, which costs the model's 20 pixels nothing."""
+
+
+class Cutter:
+    """Cuts pieces that were found in a search image out of the frame that it was made of."""
+
+    def __init__(self, luma: Image, ink: Ink) -> None:
+        """Prepare for a frame: ``luma`` uint8 (height, width), and what was found in its search image."""
+        self._luma, self._ink = luma, ink
+        self._scale = luma.shape[1] / ink.luma.shape[1], luma.shape[0] / ink.luma.shape[0]
+
+    def cut(self, pieces: Sequence[Piece], group: int, parts: frozenset[int]) -> Crop | None:
+        """The crop of some pieces of one polarity; None where little of them would be seen."""
+        box, polarity = union([piece.box for piece in pieces]), pieces[0].polarity
+        full = self._outward(box)
+        patch = self._luma[full.y : full.bottom, full.x : full.right]
+        shrink = min(LARGEST / max(full.width, full.height), 1.0)
+        size = max(round(full.width * shrink), 1), max(round(full.height * shrink), 1)
+        if shrink < 1:
+            patch = cv2.resize(patch, size, interpolation=cv2.INTER_AREA)
+        paper = self._ink.paper_level(box, polarity)
+        ink = cv2.subtract(paper, patch) if polarity == "dark" else cv2.subtract(patch, paper)  # type: ignore[call-overload]
+        mask = self._mask(pieces, full, size)
+        ink = cv2.bitwise_and(ink, mask)
+        peak = _peak(ink)
+        if peak < self._ink.settings.floor:
+            return None
+        # Ink from a quarter of its full strength on; full from three quarters on.
+        ink = cv2.convertScaleAbs(cv2.subtract(ink, peak * 0.25), alpha=255 / (peak * 0.5))  # type: ignore[call-overload]
+        pixels, transform = preprocess(ink)
+        x, y = full.x, full.y
+        across, down = size[0] / full.width, size[1] / full.height
+        transform = transform @ np.array([[across, 0, -x * across], [0, down, -y * down], [0, 0, 1]], np.float32)
+        # What the crop shows, rather than the pieces' box: ink found by a faint rim is smaller, and a faint piece beside
+        # strong ones is lost.
+        left, top, wide, high = cv2.boundingRect(pixels)
+        scale, corner = transform[[0, 1], [0, 1]], transform[:, 2]
+        seen = np.rint((np.array([[left, top], [left + wide, top + high]]) - corner) / scale).astype(int)
+        x, y = seen[0].tolist()
+        return Crop(Box(x, y, *np.maximum(seen[1] - seen[0], 1).tolist()), pixels, polarity, transform, group, parts)
+
+    def to_frame(self, box: Box) -> Box:
+        """A box of the search image in the frame's pixels."""
+        across, down = self._scale
+        x, y = round(box.x * across), round(box.y * down)
+        return Box(x, y, max(round(box.right * across) - x, 1), max(round(box.bottom * down) - y, 1))
+
+    def _outward(self, box: Box) -> Box:
+        """The frame's pixels under a box of the search image, and a margin for the ink's soft edge."""
+        across, down = self._scale
+        height, width = self._luma.shape
+        x, y = max(int((box.x - 1.5) * across), 0), max(int((box.y - 1.5) * down), 0)
+        right, bottom = min(int((box.right + 1.5) * across) + 1, width), min(int((box.bottom + 1.5) * down) + 1, height)
+        return Box(x, y, right - x, bottom - y)
+
+    def _mask(self, pieces: Sequence[Piece], full: Box, size: tuple[int, int]) -> Image:
+        """The pieces' own ink, and a rim of a search pixel for its soft edge: uint8 ``size``, 0 or 255."""
+        mask = np.zeros((size[1], size[0]), np.uint8)
+        across, down = size[0] / full.width, size[1] / full.height
+        factor = np.array([across * self._scale[0], down * self._scale[1]])
+        # Outlines run through pixel centers, half a pixel in; four fractional bits keep them exact.
+        shift = 0.5 * factor - (full.x * across + 0.5, full.y * down + 0.5)
+        outlines = [np.rint(p.outline * (16 * factor) + 16 * shift).astype(np.int32) for p in pieces]
+        rim = max(round(3 * float(factor.max())), 2)
+        cv2.fillPoly(mask, outlines, 255, cv2.LINE_8, 4)
+        cv2.polylines(mask, outlines, True, 255, rim, cv2.LINE_8, 4)
+        return mask
+
+
+def union(boxes: Sequence[Box]) -> Box:
+    """The smallest box that holds all of them; there must be one at least."""
+    whole = boxes[0]
+    for box in boxes[1:]:
+        whole = whole.union(box)
+    return whole
+
+
+def _peak(ink: Image) -> float:
+    """Strength of full ink: the mean of what is above half of the strongest."""
+    strongest = cv2.minMaxLoc(ink)[1]
+    return cv2.mean(ink, cv2.compare(ink, strongest / 2, cv2.CMP_GE))[0]  # type: ignore[call-overload]

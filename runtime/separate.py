@@ -1,0 +1,161 @@
+"""Take apart connected ink that is more than one digit: digits on a ruling, digits that touch.
+
+Two cuts. By strength: ink over a printed ruling, a grid or the rim of a shadow is stronger than that; a second
+threshold, within the piece, leaves the ink. By necks: where a line from top to bottom crosses the least ink, two digits
+may touch; between two such lines lies an atom, and each run of neighboring atoms may be a digit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from runtime.ink import Ink, Piece, pieces_of
+from runtime.values import Image
+
+
+@dataclass(frozen=True, slots=True)
+class SeparateSettings:
+    """When ink is taken apart. Lengths are in pixels of the search image.
+
+    Attributes:
+        wide: width from which ink may be two digits, as a share of its height.
+        loose: width from which it cannot be one.
+        weak: least share of loose ink that must be of a weaker kind for it to hold two kinds of ink.
+        half: the same of ink that may be one digit.
+        most: atoms of a piece at the most; what has more is no row of digits.
+    """
+
+    wide: float = 0.75
+    loose: float = 1.5
+    weak: float = 0.04
+    half: float = 0.4
+    most: int = 14
+
+
+def separate(
+    ink: Ink, piece: Piece, heights: tuple[float, float], settings: SeparateSettings, depth: int = 3
+) -> list[Piece]:
+    """Take a piece apart where it may be more than one digit.
+
+    Args:
+        ink: where it was found.
+        piece: what to take apart.
+        heights: least and greatest of a digit.
+        settings: when to.
+        depth: how often ink may be of two strengths.
+
+    Returns:
+        The piece itself, or its stronger ink; with atoms, where digits may touch.
+    """
+    box = piece.box
+    shortest, tallest = heights
+    if box.height < shortest or (box.width < settings.wide * box.height and box.height <= tallest):
+        return [piece]
+    loose = box.width > settings.loose * box.height or box.height > tallest
+    stronger = _stronger(ink, piece, settings.weak if loose else settings.half) if depth else []
+    if stronger:
+        return [part for whole in stronger for part in separate(ink, whole, heights, settings, depth - 1)]
+    if box.height > tallest or box.width > settings.most * box.height:
+        return [piece]
+    return [replace(piece, atoms=_atoms(ink, piece, settings))]
+
+
+def _connected(ink: Ink, piece: Piece) -> Image:
+    """The piece's own pixels in its box: uint8, 0 or 255."""
+    box = piece.box
+    mask = ink.masks[piece.polarity][box.y : box.bottom, box.x : box.right].copy()
+    x, y = piece.outline[0, 0] - (box.x, box.y)
+    cv2.floodFill(mask, None, (int(x), int(y)), 128, flags=8)  # type: ignore[call-overload]
+    return cv2.compare(mask, 128, cv2.CMP_EQ)  # type: ignore[call-overload]
+
+
+def _stronger(ink: Ink, piece: Piece, least: float) -> list[Piece]:
+    """The piece's stronger ink, where it has ink of two strengths; else nothing."""
+    own = _connected(ink, piece)
+    strength = ink.strength(piece.box, piece.polarity)
+    level = _between(cv2.calcHist([strength], [0], own, [256], [0, 256]).ravel())
+    strong = cv2.bitwise_and(cv2.compare(strength, level, cv2.CMP_GT), own)  # type: ignore[call-overload]
+    # The soft rim of a stroke is weak as well, but near what is strong.
+    rim = cv2.dilate(strong, np.ones((5, 5), np.uint8))
+    far = cv2.countNonZero(cv2.bitwise_and(own, cv2.bitwise_not(rim)))
+    if far < least * cv2.countNonZero(own):
+        return []
+    return pieces_of(strong, piece.polarity, (piece.box.x, piece.box.y))
+
+
+def _between(histogram: npt.NDArray[np.float32]) -> float:
+    """The level that parts values into the two kinds that differ most (Otsu, 1979)."""
+    weight = np.cumsum(histogram)
+    total = np.cumsum(histogram * np.arange(len(histogram)))
+    mean = total[-1] / weight[-1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        spread = (mean * weight - total) ** 2 / (weight * (weight[-1] - weight))
+    return float(np.nanargmax(np.where(np.isfinite(spread), spread, 0.0)))
+
+
+_SLANTS = (-0.35, 0.0, 0.35, 0.7)
+"""Of the lines that may part digits, to the right for each pixel up: writing leans to the right."""
+
+_ROWS = 32
+"""Height to which ink is shrunk for looking for necks."""
+
+
+def _atoms(ink: Ink, piece: Piece, settings: SeparateSettings) -> tuple[Piece, ...]:
+    """The piece parted at its necks, from left to right; nothing where it has none."""
+    box = piece.box
+    own = np.zeros((box.height, box.width), np.uint8)
+    cv2.fillPoly(own, [piece.outline], 255, offset=(-box.x, -box.y))
+    strength = cv2.bitwise_and(ink.strength(box, piece.polarity), own)
+    necks = _necks(strength)
+    if not 0 < len(necks) < settings.most:
+        return ()
+    own = cv2.bitwise_and(own, ink.masks[piece.polarity][box.y : box.bottom, box.x : box.right])
+    for x, slant in necks:
+        reach = slant * box.height / 2
+        # A line of four neighbors parts even what hangs together by corners.
+        cv2.line(own, (round(x + reach), 0), (round(x - reach), box.height - 1), 0, 1, cv2.LINE_4)  # type: ignore[call-overload]
+    rows: list[list[Piece]] = [[] for _ in range(len(necks) + 1)]
+    for part in pieces_of(own, piece.polarity, (box.x, box.y)):
+        x, y = part.box.center[0] - box.x, part.box.center[1] - box.y
+        rows[sum(x > at - slant * (y - box.height / 2) for at, slant in necks)].append(part)
+    atoms = tuple(_joined(row) for row in rows if row)
+    return atoms if len(atoms) > 1 else ()
+
+
+def _joined(parts: Sequence[Piece]) -> Piece:
+    """Parts of one atom as one piece."""
+    whole = parts[0]
+    for part in parts[1:]:
+        whole = Piece(np.concatenate((whole.outline, part.outline)), whole.box.union(part.box), whole.polarity)
+    return whole
+
+
+def _necks(strength: Image) -> list[tuple[float, float]]:
+    """Where lines from top to bottom cross little ink: x at half the height, and slant, from left to right."""
+    height, width = strength.shape
+    scale = _ROWS / height
+    columns = max(round(width * scale), 4)
+    small = cv2.resize(strength, (columns, _ROWS), interpolation=cv2.INTER_AREA)
+    crossing = np.empty((len(_SLANTS), columns), np.float32)
+    for i, slant in enumerate(_SLANTS):
+        sheared = small
+        if slant:
+            shear = np.array([[1, slant, -slant * _ROWS / 2], [0, 1, 0]], np.float32)
+            sheared = cv2.warpAffine(small, shear, (columns, _ROWS), flags=cv2.INTER_LINEAR)
+        crossing[i] = cv2.reduce(sheared, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32F)[0]
+    least = crossing.min(axis=0)
+    usual = float(crossing[1].mean())
+    reach = 3
+    edge = 5
+    found: list[tuple[float, int]] = []
+    for x in range(edge, columns - edge):
+        if least[x] <= 0.75 * usual and least[x] <= least[max(x - reach, 0) : x + reach + 1].min():
+            if found and x - found[-1][1] <= reach:
+                continue
+            found.append((float(least[x]), x))
+    return [((x + 0.5) / scale, _SLANTS[int(crossing[:, x].argmin())]) for _, x in found]
