@@ -22,9 +22,12 @@ class Cutter:
         """Prepare for a frame: ``luma`` uint8 (height, width), and what was found in its search image."""
         self._luma, self._ink = luma, ink
         self._scale = luma.shape[1] / ink.luma.shape[1], luma.shape[0] / ink.luma.shape[0]
+        self._found = {id(piece.outline) for piece in ink.pieces}
+        corners = [(p.box.x, p.box.y, p.box.right, p.box.bottom) for p in ink.pieces]
+        self._left, self._top, self._right, self._bottom = np.array(corners, np.int32).reshape(-1, 4).T.copy()
 
     def cut(self, pieces: Sequence[Piece], group: int, parts: frozenset[int]) -> Crop | None:
-        """The crop of some pieces of one polarity; None where little of them would be seen."""
+        """The crop of some pieces of one polarity; None where hardly any ink of them is left."""
         box, polarity = union([piece.box for piece in pieces]), pieces[0].polarity
         full = self._outward(box)
         patch = self._luma[full.y : full.bottom, full.x : full.right]
@@ -34,24 +37,23 @@ class Cutter:
             patch = cv2.resize(patch, size, interpolation=cv2.INTER_AREA)
         paper = self._ink.paper_level(box, polarity)
         ink = cv2.subtract(paper, patch) if polarity == "dark" else cv2.subtract(patch, paper)  # type: ignore[call-overload]
-        mask = self._mask(pieces, full, size)
-        ink = cv2.bitwise_and(ink, mask)
+        if len(pieces) > 1 or not self._alone(pieces[0]):
+            ink = cv2.bitwise_and(ink, self._mask(pieces, full, size))
         peak = _peak(ink)
         if peak < self._ink.settings.floor:
             return None
         # Ink from a quarter of its full strength on; full from three quarters on.
         ink = cv2.convertScaleAbs(cv2.subtract(ink, peak * 0.25), alpha=255 / (peak * 0.5))  # type: ignore[call-overload]
-        pixels, transform = preprocess(ink)
-        x, y = full.x, full.y
+        pixels, placed = preprocess(ink)
         across, down = size[0] / full.width, size[1] / full.height
-        transform = transform @ np.array([[across, 0, -x * across], [0, down, -y * down], [0, 0, 1]], np.float32)
-        # What the crop shows, rather than the pieces' box: ink found by a faint rim is smaller, and a faint piece beside
-        # strong ones is lost.
-        left, top, wide, high = cv2.boundingRect(pixels)
-        scale, corner = transform[[0, 1], [0, 1]], transform[:, 2]
-        seen = np.rint((np.array([[left, top], [left + wide, top + high]]) - corner) / scale).astype(int)
-        x, y = seen[0].tolist()
-        return Crop(Box(x, y, *np.maximum(seen[1] - seen[0], 1).tolist()), pixels, polarity, transform, group, parts)
+        (sx, _, tx), (_, sy, ty) = placed.tolist()
+        sx, sy = sx * across, sy * down
+        tx, ty = tx - full.x * sx, ty - full.y * sy
+        # Where what the crop shows is in the frame: ink that a faint rim belongs to is smaller than its pieces' box.
+        left, top, width, height = cv2.boundingRect(pixels)
+        x, y = round((left - tx) / sx), round((top - ty) / sy)
+        seen = Box(x, y, max(round(width / sx), 1), max(round(height / sy), 1))
+        return Crop(seen, pixels, polarity, np.array([[sx, 0, tx], [0, sy, ty]], np.float32), group, parts)
 
     def to_frame(self, box: Box) -> Box:
         """A box of the search image in the frame's pixels."""
@@ -66,6 +68,13 @@ class Cutter:
         x, y = max(int((box.x - 1.5) * across), 0), max(int((box.y - 1.5) * down), 0)
         right, bottom = min(int((box.right + 1.5) * across) + 1, width), min(int((box.bottom + 1.5) * down) + 1, height)
         return Box(x, y, right - x, bottom - y)
+
+    def _alone(self, piece: Piece) -> bool:
+        """Whether the piece is all that its ink hangs together with, and no other reaches into its box or its margin."""
+        box = piece.box
+        near = (self._left < box.right + 2) & (self._right > box.x - 2)
+        near &= (self._top < box.bottom + 2) & (self._bottom > box.y - 2)
+        return id(piece.outline) in self._found and np.count_nonzero(near) == 1
 
     def _mask(self, pieces: Sequence[Piece], full: Box, size: tuple[int, int]) -> Image:
         """The pieces' own ink, and a rim of a search pixel for its soft edge: uint8 ``size``, 0 or 255."""

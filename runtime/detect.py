@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from runtime.cut import Cutter, union
 from runtime.ink import Ink, InkSettings, Piece
@@ -116,28 +117,24 @@ def detect(luma: Image, settings: DetectSettings = DetectSettings()) -> Detectio
 
 def _clusters(pieces: Sequence[Piece], settings: DetectSettings) -> list[list[Piece]]:
     """Pieces that may be of one digit, together, from left to right; each cluster has one of a digit's height."""
-    tall = [i for i, piece in enumerate(pieces) if piece.box.height >= settings.min_height]
-    tall = sorted(tall, key=lambda i: -pieces[i].box.height)[: settings.max_candidates]
-    left, top, right, bottom = (
-        np.array([(p.box.x, p.box.y, p.box.right, p.box.bottom) for p in pieces]).reshape(-1, 4).T
-    )
-    cluster_of = {i: i for i in tall}
+    boxes = np.array([(p.box.x, p.box.y, p.box.right, p.box.bottom) for p in pieces], np.float64).reshape(-1, 4)
+    heights = boxes[:, 3] - boxes[:, 1]
+    tall = np.flatnonzero(heights >= settings.min_height)
+    tall = tall[np.argsort(-heights[tall], kind="stable")][: settings.max_candidates]
+    dark = np.array([piece.polarity == "dark" for piece in pieces], bool)
+    together = _may_be_one(boxes[tall, None], boxes[None]) & (dark[tall, None] == dark[None])
+    cluster_of = {i: i for i in tall.tolist()}
 
     def root(i: int) -> int:
         while cluster_of[i] != i:
             i = cluster_of[i]
         return i
 
-    for i in tall:
-        a = pieces[i]
-        reach = _NEAR * max(a.box.width, a.box.height)
-        near = (left <= a.box.right + reach) & (right >= a.box.x - reach)
-        near &= (top <= a.box.bottom + reach) & (bottom >= a.box.y - reach)
-        for j in np.flatnonzero(near).tolist():
-            b = pieces[j]
-            if i != j and a.polarity == b.polarity and _may_be_one(a.box, b.box):
-                cluster_of.setdefault(j, j)
-                cluster_of[root(j)] = root(i)
+    for row, j in zip(*(found.tolist() for found in np.nonzero(together)), strict=True):
+        i = int(tall[row])
+        if i != j:
+            cluster_of.setdefault(j, j)
+            cluster_of[root(j)] = root(i)
     clusters: dict[int, list[Piece]] = {}
     for i in sorted(cluster_of, key=lambda i: pieces[i].box.x):
         clusters.setdefault(root(i), []).append(pieces[i])
@@ -148,20 +145,22 @@ _NEAR = 0.25
 """Gap across which pieces may be of one digit, as a share of the larger one's side."""
 
 
-def _may_be_one(a: Box, b: Box) -> bool:
-    """Whether two pieces may be of one digit: near, together no wider than a digit is, and not two digits in a row."""
-    big, small = (a, b) if a.height >= b.height else (b, a)
-    gap_x = max(a.x, b.x) - min(a.right, b.right)
-    gap_y = max(a.y, b.y) - min(a.bottom, b.bottom)
-    side = max(big.height, big.width)
-    if max(gap_x, gap_y) > _NEAR * side:
-        return False
-    whole = a.union(b)
-    if whole.width > 1.3 * whole.height or whole.height > 1.8 * big.height:
-        return False
+def _may_be_one(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Whether two pieces may be of one digit: near, together no wider than a digit is, and not two digits in a row.
+
+    Args:
+        a: float64 (…, 4), boxes as left, top, right, bottom.
+        b: others, of a shape that goes with it.
+    """
+    size_a, size_b = a[..., 2:] - a[..., :2], b[..., 2:] - b[..., :2]
+    gap = np.maximum(a[..., :2], b[..., :2]) - np.minimum(a[..., 2:], b[..., 2:])
+    taller, shorter = np.maximum(size_a[..., 1], size_b[..., 1]), np.minimum(size_a[..., 1], size_b[..., 1])
+    side = np.where(size_a[..., 1] >= size_b[..., 1], size_a.max(-1), size_b.max(-1))
+    whole = np.maximum(a[..., 2:], b[..., 2:]) - np.minimum(a[..., :2], b[..., :2])
+    near = (gap.max(-1) <= _NEAR * side) & (whole[..., 0] <= 1.3 * whole[..., 1]) & (whole[..., 1] <= 1.8 * taller)
     # Side by side and of like height: two digits.
-    side_by_side = gap_x > -0.3 * min(a.width, b.width)
-    return not (side_by_side and small.height > 0.6 * big.height)
+    side_by_side = gap[..., 0] > -0.3 * np.minimum(size_a[..., 0], size_b[..., 0])
+    return near & ~(side_by_side & (shorter > 0.6 * taller))
 
 
 def _alternatives(cluster: Sequence[Piece]) -> list[tuple[list[Piece], frozenset[int]]]:
@@ -176,33 +175,18 @@ def _alternatives(cluster: Sequence[Piece]) -> list[tuple[list[Piece], frozenset
         numbers.append(range(first, first + max(len(piece.atoms), 1)))
     sets = [[i] for i in range(len(cluster))]
     if 2 < len(cluster) <= _BROKEN:  # more is handwriting or texture
-        pairs = ([i, j] for i in range(len(cluster)) for j in range(i + 1, len(cluster)))
-        sets += [pair for pair in pairs if _may_be_one(*(cluster[i].box for i in pair))]
+        boxes = np.array([(p.box.x, p.box.y, p.box.right, p.box.bottom) for p in cluster], np.float64)
+        sets += [pair for pair in np.argwhere(np.triu(_may_be_one(boxes[:, None], boxes[None]), 1)).tolist()]
     if len(cluster) > 1:
         sets.append([*range(len(cluster))])
     found = [([cluster[i] for i in members], frozenset(n for i in members for n in numbers[i])) for members in sets]
     for piece, own in zip(cluster, numbers, strict=True):
-        found += [
-            (list(piece.atoms[run.start : run.stop]), frozenset(own[run.start : run.stop])) for run in _runs(piece)
-        ]
+        found += [([piece.atoms[n] for n in sorted(run)], frozenset(own[n] for n in run)) for run in piece.runs]
     return found
 
 
 _BROKEN = 6
 """Pieces that a broken digit has at the most."""
-
-
-def _runs(piece: Piece) -> list[range]:
-    """Runs of a piece's atoms, but for all of them, that are no wider than a digit."""
-    found = []
-    for first in range(len(piece.atoms)):
-        box = piece.atoms[first].box
-        for last in range(first, min(first + 5, len(piece.atoms))):
-            box = box.union(piece.atoms[last].box)
-            if last > first and box.width > 1.8 * box.height:
-                break
-            found.append(range(first, last + 1))
-    return [run for run in found if len(run) < len(piece.atoms)]
 
 
 def _may_be_digit(box: Box, shape: tuple[int, ...], settings: DetectSettings) -> bool:

@@ -49,14 +49,15 @@ class Piece:
         outline: int32 (n, 1, 2), x and y of its outer contour.
         box: around the outline.
         polarity: the ink against its paper.
-        atoms: where it may be more than one digit, what it was parted into, from left to right; each run of neighbors
-            may be a digit.
+        atoms: what it was parted into, where it may be more than one digit.
+        runs: sets of atoms, by index, that may each be a digit.
     """
 
     outline: npt.NDArray[Any]
     box: Box
     polarity: Polarity
     atoms: tuple[Piece, ...] = ()
+    runs: tuple[frozenset[int], ...] = ()
 
 
 class Ink:

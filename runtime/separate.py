@@ -7,7 +7,6 @@ may touch; between two such lines lies an atom, and each run of neighboring atom
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -27,14 +26,18 @@ class SeparateSettings:
         loose: width from which it cannot be one.
         weak: least share of loose ink that must be of a weaker kind for it to hold two kinds of ink.
         half: the same of ink that may be one digit.
-        most: atoms of a piece at the most; what has more is no row of digits.
+        neck: greatest ink that a line which parts two digits crosses, as a share of the mean over all columns.
+        cuts: such lines that are tried, for each height of width.
+        most: the same, in all; ink wider than this in heights is no row of digits.
     """
 
     wide: float = 0.75
     loose: float = 1.5
     weak: float = 0.04
     half: float = 0.4
-    most: int = 14
+    neck: float = 0.8
+    cuts: float = 4.0
+    most: int = 12
 
 
 def separate(
@@ -62,7 +65,7 @@ def separate(
         return [part for whole in stronger for part in separate(ink, whole, heights, settings, depth - 1)]
     if box.height > tallest or box.width > settings.most * box.height:
         return [piece]
-    return [replace(piece, atoms=_atoms(ink, piece, settings))]
+    return [_touching(ink, piece, settings)]
 
 
 def _connected(ink: Ink, piece: Piece) -> Image:
@@ -104,58 +107,66 @@ _SLANTS = (-0.35, 0.0, 0.35, 0.7)
 _ROWS = 32
 """Height to which ink is shrunk for looking for necks."""
 
+_NARROWEST = 0.15
+"""Width of the narrowest digit, as a share of its height."""
 
-def _atoms(ink: Ink, piece: Piece, settings: SeparateSettings) -> tuple[Piece, ...]:
-    """The piece parted at its necks, from left to right; nothing where it has none."""
+_WIDEST = 1.8
+"""Width of the widest."""
+
+
+def _touching(ink: Ink, piece: Piece, settings: SeparateSettings) -> Piece:
+    """The piece with its atoms, and the runs of them that may be a digit; as it is where it has no necks."""
     box = piece.box
     own = np.zeros((box.height, box.width), np.uint8)
     cv2.fillPoly(own, [piece.outline], 255, offset=(-box.x, -box.y))
     strength = cv2.bitwise_and(ink.strength(box, piece.polarity), own)
-    necks = _necks(strength)
-    if not 0 < len(necks) < settings.most:
-        return ()
+    necks = _necks(strength, settings)
     own = cv2.bitwise_and(own, ink.masks[piece.polarity][box.y : box.bottom, box.x : box.right])
     for x, slant in necks:
         reach = slant * box.height / 2
         # A line of four neighbors parts even what hangs together by corners.
         cv2.line(own, (round(x + reach), 0), (round(x - reach), box.height - 1), 0, 1, cv2.LINE_4)  # type: ignore[call-overload]
-    rows: list[list[Piece]] = [[] for _ in range(len(necks) + 1)]
-    for part in pieces_of(own, piece.polarity, (box.x, box.y)):
-        x, y = part.box.center[0] - box.x, part.box.center[1] - box.y
-        rows[sum(x > at - slant * (y - box.height / 2) for at, slant in necks)].append(part)
-    atoms = tuple(_joined(row) for row in rows if row)
-    return atoms if len(atoms) > 1 else ()
+    atoms = [atom for atom in pieces_of(own, piece.polarity, (box.x, box.y)) if atom.box.area > 2] if necks else []
+    if len(atoms) < 2:
+        return piece
+    # An atom lies on one side of each line, and so does its first pixel.
+    x, y = np.array([atom.outline[0, 0] for atom in atoms]).T - np.array([[box.x], [box.y]])
+    beyond = np.array([x > at - slant * (y - box.height / 2) for at, slant in necks])
+    starts = [(0.0, np.ones(len(atoms), bool)), *((at, right) for (at, _), right in zip(necks, beyond, strict=True))]
+    stops = [*((at, ~right) for (at, _), right in zip(necks, beyond, strict=True)), (float(box.width), starts[0][1])]
+    runs = [
+        frozenset(np.flatnonzero(left & right).tolist())
+        for i, (start, left) in enumerate(starts)
+        for stop, right in stops[i:]
+        if _NARROWEST * box.height <= stop - start <= _WIDEST * box.height
+    ]
+    return replace(
+        piece, atoms=tuple(atoms), runs=tuple(run for run in dict.fromkeys(runs) if 0 < len(run) < len(atoms))
+    )
 
 
-def _joined(parts: Sequence[Piece]) -> Piece:
-    """Parts of one atom as one piece."""
-    whole = parts[0]
-    for part in parts[1:]:
-        whole = Piece(np.concatenate((whole.outline, part.outline)), whole.box.union(part.box), whole.polarity)
-    return whole
-
-
-def _necks(strength: Image) -> list[tuple[float, float]]:
-    """Where lines from top to bottom cross little ink: x at half the height, and slant, from left to right."""
+def _necks(strength: Image, settings: SeparateSettings) -> list[tuple[float, float]]:
+    """Lines from top to bottom that cross little ink: x at half the height, and slant, from left to right."""
     height, width = strength.shape
     scale = _ROWS / height
     columns = max(round(width * scale), 4)
     small = cv2.resize(strength, (columns, _ROWS), interpolation=cv2.INTER_AREA)
-    crossing = np.empty((len(_SLANTS), columns), np.float32)
-    for i, slant in enumerate(_SLANTS):
+    edge = round(_NARROWEST * _ROWS)
+    usual = float(small.sum()) / columns
+    lines: list[tuple[float, int, float]] = []
+    for slant in _SLANTS:
         sheared = small
         if slant:
             shear = np.array([[1, slant, -slant * _ROWS / 2], [0, 1, 0]], np.float32)
             sheared = cv2.warpAffine(small, shear, (columns, _ROWS), flags=cv2.INTER_LINEAR)
-        crossing[i] = cv2.reduce(sheared, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32F)[0]
-    least = crossing.min(axis=0)
-    usual = float(crossing[1].mean())
-    reach = 3
-    edge = 5
-    found: list[tuple[float, int]] = []
-    for x in range(edge, columns - edge):
-        if least[x] <= 0.75 * usual and least[x] <= least[max(x - reach, 0) : x + reach + 1].min():
-            if found and x - found[-1][1] <= reach:
-                continue
-            found.append((float(least[x]), x))
-    return [((x + 0.5) / scale, _SLANTS[int(crossing[:, x].argmin())]) for _, x in found]
+        crossing = cv2.reduce(sheared, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32F)
+        low = (crossing == cv2.erode(crossing, np.ones((1, 5), np.uint8))) & (crossing <= settings.neck * usual)
+        lines += [
+            (float(crossing[0, x]), x, slant) for x in np.flatnonzero(low[0]).tolist() if edge <= x < columns - edge
+        ]
+    kept: list[tuple[int, float]] = []
+    for _, x, slant in sorted(lines):
+        if all(abs(x - at) > 2 or abs(slant - other) > 0.5 for at, other in kept):
+            kept.append((x, slant))
+    most = min(round(settings.cuts * width / height), settings.most)
+    return sorted(((x + 0.5) / scale, slant) for x, slant in kept[:most])
