@@ -70,7 +70,7 @@ class Cutter:
         return Box(x, y, right - x, bottom - y)
 
     def _alone(self, piece: Piece) -> bool:
-        """Whether the piece is all that its ink hangs together with, and no other reaches into its box or its margin."""
+        """Whether the piece is whole, and no other ink reaches into its box or its margin."""
         box = piece.box
         near = (self._left < box.right + 2) & (self._right > box.x - 2)
         near &= (self._top < box.bottom + 2) & (self._bottom > box.y - 2)

@@ -176,7 +176,7 @@ def _alternatives(cluster: Sequence[Piece]) -> list[tuple[list[Piece], frozenset
     sets = [[i] for i in range(len(cluster))]
     if 2 < len(cluster) <= _BROKEN:  # more is handwriting or texture
         boxes = np.array([(p.box.x, p.box.y, p.box.right, p.box.bottom) for p in cluster], np.float64)
-        sets += [pair for pair in np.argwhere(np.triu(_may_be_one(boxes[:, None], boxes[None]), 1)).tolist()]
+        sets += np.argwhere(np.triu(_may_be_one(boxes[:, None], boxes[None]), 1)).tolist()
     if len(cluster) > 1:
         sets.append([*range(len(cluster))])
     found = [([cluster[i] for i in members], frozenset(n for i in members for n in numbers[i])) for members in sets]

@@ -34,7 +34,7 @@ class InkSettings:
 
     cell: int = 4
     window: int = 21
-    stroke: int = 15
+    stroke: int = 11
     soften: float = 2.5
     contrast: float = 0.08
     floor: int = 8
