@@ -15,30 +15,11 @@ from tqdm import tqdm
 from runtime.preprocess import FIELD, preprocess, stroke_width
 from runtime.strokes import PENS, VARIANTS, Hand, digit_strokes, draw_ink
 from runtime.values import Image
+from train.data import NONE
 from train.distractors import SIDE, draw_distractor
+from train.splits import HELD_OUT
 
 _GRIDS = {side: np.indices((side, side), np.float32) for side in (FIELD, SIDE)}
-
-NONE = 10
-"""The class of what is not a digit; the digits are 0–9."""
-
-
-HELD_OUT = frozenset(
-    (
-        "0-tail",
-        "1-flag-serif",
-        "2-swan",
-        "3-curl",
-        "4-cup",
-        "5-curly",
-        "6-upright",
-        "7-wave",
-        "8-clockwise",
-        "9-separate",
-    )
-)
-"""Ways of writing that are never trained on, so that drawn pages can tell what the model makes of unseen hands."""
-
 
 @dataclass(frozen=True, slots=True)
 class AugmentSettings:

@@ -7,9 +7,10 @@ import pytest
 from runtime.preprocess import FIELD, INK_LEVEL
 from runtime.strokes import VARIANTS
 from runtime.values import Image
-from train.augment import HELD_OUT, NONE, AugmentSettings, _repen, augment, augment_epoch, draw_digits, draw_nones
-from train.data import Mnist
+from train.augment import AugmentSettings, _repen, augment, augment_epoch, draw_digits, draw_nones
+from train.data import NONE, Mnist
 from train.distractors import SIDE
+from train.splits import HELD_OUT
 
 STILL = AugmentSettings(0, 0, 0, 0, 0, through_preprocess=0, none_share=0)
 """Everything off."""
