@@ -166,12 +166,12 @@ def label_crop(crop: Crop, inks: Sequence[DigitInk]) -> tuple[int, Kind] | None:
         if len(cells) == 0:
             continue
         share = float(bright[cells[:, 1], cells[:, 0]].sum()) / len(ink.places) * ink.share
-        own = np.zeros((FIELD, FIELD), np.uint8)
-        own[cells[:, 1], cells[:, 0]] = 1
+        center = np.zeros((FIELD, FIELD), np.uint8)
+        center[cells[:, 1], cells[:, 0]] = 1
         # A pixel of the frame, and so its blur, may be several of the crop.
         reach = 1 + round(float(crop.transform[0, 0]))
-        own = cv2.dilate(own, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
-        held.append((share, float(crop.pixels[own > 0].sum()) / total, ink))
+        own = cv2.dilate(center, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)) > 0
+        held.append((share, float(crop.pixels[own].sum()) / total, ink))
     held = sorted((h for h in held if h[0] >= _TOUCHED), key=lambda h: -h[0])
     if not held:
         return None if _is_bar(crop.pixels) else (NONE, "ink")
@@ -190,8 +190,8 @@ _NEIGHBORS = np.ones((3, 3), np.uint8)
 
 def _is_bar(pixels: Image) -> bool:
     """Whether the ink is one upright stroke, however slanted: what a 1 is, with or without its flag."""
-    points = cv2.findNonZero(cv2.compare(pixels, INK_LEVEL, cv2.CMP_GE))
-    if points is None:
+    points = np.argwhere(pixels >= INK_LEVEL)[:, ::-1].astype(np.int32)
+    if not len(points):
         return True
     sides = np.sort(np.array(cv2.minAreaRect(points)[1]) + 1)  # from middles of pixels to their edges
     _, _, width, height = cv2.boundingRect(points)
