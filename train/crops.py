@@ -8,6 +8,7 @@ a 1 still, and any upright bar. What counts is where the ink of each true digit 
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 import multiprocessing
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from dataclasses import asdict, dataclass
 from itertools import repeat
 from pathlib import Path
 from typing import Literal, TypeAlias
+from zipfile import BadZipFile
 
 import cv2
 import numpy as np
@@ -108,7 +110,7 @@ class LabeledCrops:
         """Read what ``save`` wrote.
 
         Raises:
-            OSError, ValueError, KeyError: it is missing or broken.
+            OSError, ValueError, KeyError, EOFError, BadZipFile: it is missing or broken.
         """
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return cls(*(arrays[name] for name in ("images", "labels", "kinds", "frames")))
@@ -130,8 +132,9 @@ def labeled_crops(
         SinkError: the cache cannot be written.
     """
     path = cache / f"crops-{_fingerprint(settings, digits)[:16]}.npz" if cache else None
-    if path and path.is_file():
-        return LabeledCrops.load(path)
+    if path:
+        with contextlib.suppress(OSError, ValueError, KeyError, EOFError, BadZipFile):  # missing or broken: made anew
+            return LabeledCrops.load(path)
     # Not forked: OpenCV's threads, where this process has started them, leave a forked child waiting forever.
     context = multiprocessing.get_context("spawn")
     with context.Pool(min(processes, settings.frames), _begin, digits) as pool:
@@ -172,7 +175,7 @@ def label_crop(crop: Crop, inks: Sequence[DigitInk]) -> tuple[int, Kind] | None:
         reach = 1 + round(float(crop.transform[0, 0]))
         own = cv2.dilate(center, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)) > 0
         held.append((share, float(crop.pixels[own].sum()) / total, ink))
-    held = sorted((h for h in held if h[0] >= _TOUCHED), key=lambda h: -h[0])
+    held = sorted((h for h in held if h[0] >= _TOUCHED or h[1] >= 0.5), key=lambda h: -h[0])
     if not held:
         return None if _is_bar(crop.pixels) else (NONE, "ink")
     share, own_share, ink = held[0]

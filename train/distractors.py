@@ -1,8 +1,8 @@
 """What is not a digit: ink that a camera sees beside digits, drawn for the ``none`` class.
 
 Each family is a small function ``(rng, digits) -> uint8 (96, width)`` ink, bright on black; the width is 96 but for
-words and joined digits. What could pass for a digit is left out by construction: upright bars (1), closed rings (0), and the
-letters that share a digit's shape.
+words and joined digits. What could pass for a digit is left out by construction: upright bars (1), closed rings (0),
+and the letters that share a digit's shape.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from train.letters import LetterHand, write_word
 SIDE = 96
 """Side of the canvas, in pixels."""
 
-LOOKALIKE_LETTERS = frozenset("OoIilSsZzBbqgDQ")
+LOOKALIKE_LETTERS = frozenset("OoIilSsZzBbqgG")
 """Letters that a person may read as a digit; neither a digit nor ``none`` is learned from them."""
 
 _SIGNS = list("&#%@$+=*<^~:-_")  # without ? > } ] and the like, which a hand makes into a 2, 7, 3 or 1
