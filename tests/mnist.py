@@ -12,8 +12,9 @@ import pytest
 from runtime.preprocess import preprocess
 from runtime.strokes import PENS, digit_strokes, draw_ink
 from runtime.values import Image
+from train.augment import NONE
 from train.crops import LabeledCrops
-from train.data import NONE, Mnist, load_mnist
+from train.data import Mnist, load_mnist
 from train.epochs import CropPools
 
 _BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data" / "mnist"

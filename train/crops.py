@@ -27,8 +27,8 @@ from runtime.detect import detect
 from runtime.errors import SinkError
 from runtime.preprocess import FIELD, INK_LEVEL
 from runtime.values import Crop, Image
+from train.augment import NONE
 from train.compose import DigitInk, Scene
-from train.data import NONE
 from train.scenes import SceneSettings, render_frame
 from train.writer import DigitPool
 
@@ -49,12 +49,13 @@ class CropSettings:
     Attributes:
         frames: how many; clean and hard by turns.
         seed: of everything random.
-        most: crops kept of one frame and one kind of ``none``, so that a textured page does not outweigh the others.
+        most: crops kept of one frame and one kind of ``none``, so that a textured page does not outweigh the others;
+            None for all, as often as a camera would meet them.
     """
 
     frames: int = 4_000
     seed: int = 0
-    most: int = 6
+    most: int | None = 6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -222,9 +223,13 @@ def _cut(scene: Scene, settings: CropSettings, rng: np.random.Generator) -> tupl
     found: dict[Kind, dict[bytes, tuple[Image, int]]] = {kind: {} for kind in KINDS}
     for i in rng.permutation(len(crops)).tolist():
         known = label_crop(crops[i], scene.inks)
-        if known and (known[1] == "digit" or len(found[known[1]]) < settings.most):
+        if known:
             found[known[1]].setdefault(crops[i].pixels.tobytes(), (crops[i].pixels, known[0]))
-    kept = [(pixels, label, KINDS.index(kind)) for kind in KINDS for pixels, label in found[kind].values()]
+    kept = [
+        (pixels, label, KINDS.index(kind))
+        for kind in KINDS
+        for pixels, label in list(found[kind].values())[: None if kind == "digit" else settings.most]
+    ]
     images = np.array([pixels for pixels, _, _ in kept], np.uint8).reshape(-1, FIELD, FIELD)
     labels, kinds = np.array([(label, kind) for _, label, kind in kept], np.uint8).reshape(-1, 2).T
     return images, labels, kinds

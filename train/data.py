@@ -26,9 +26,6 @@ from runtime.values import Image
 VALIDATION_COUNT = 5_000
 """Training images set aside to choose models on; the test set only reports."""
 
-NONE = 10
-"""The class of what is not a digit; the digits are 0–9."""
-
 _SPLIT_SEED = 20_110
 
 # name -> (idx file, key in the Keras archive, shape, sha256 of the decoded uint8 array)

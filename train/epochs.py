@@ -13,9 +13,9 @@ from tqdm import tqdm
 from runtime.errors import DataError
 from runtime.preprocess import FIELD
 from runtime.values import Image
-from train.augment import AugmentSettings, augment, draw_digits, draw_nones, vary_crops
+from train.augment import NONE, AugmentSettings, augment, draw_digits, draw_nones, vary_crops
 from train.crops import CropSettings, LabeledCrops, labeled_crops
-from train.data import NONE, Mnist
+from train.data import Mnist
 
 
 class CropPools(NamedTuple):
@@ -42,7 +42,7 @@ def crop_pools(data: Mnist, frames: int, cache: Path) -> CropPools:
         SinkError: the cache cannot be written.
     """
     train = CropSettings(frames, _SEEDS["train"])
-    validation = CropSettings(-(-frames // 8), _SEEDS["validation"])
+    validation = CropSettings(-(-frames // 8), _SEEDS["validation"], most=None)
     return CropPools(
         labeled_crops(train, (data.train_images, data.train_labels), cache),
         labeled_crops(validation, (data.validation_images, data.validation_labels), cache),

@@ -19,9 +19,9 @@ from tqdm import tqdm
 
 from runtime.errors import DataError, SinkError
 from runtime.values import Image
-from train.augment import AugmentSettings
+from train.augment import NONE, AugmentSettings
 from train.crops import LabeledCrops
-from train.data import NONE, Mnist
+from train.data import Mnist
 from train.epochs import CropPools, EpochSettings, Material, gather, make_epoch
 from train.networks import LABELS, NETWORKS, load_model
 

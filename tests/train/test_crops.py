@@ -11,11 +11,13 @@ from runtime.detect import detect
 from runtime.errors import SinkError
 from runtime.strokes import PENS, Polyline, digit_strokes, draw_ink
 from runtime.values import Image
+from train.augment import NONE
 from train.compose import DigitInk
 from train.crops import KINDS, CropSettings, LabeledCrops, label_crop, labeled_crops, sources
-from train.data import NONE, Mnist
+from train.data import Mnist
 
-SETTINGS = CropSettings(frames=6, seed=3, most=4)
+MOST = 4
+SETTINGS = CropSettings(frames=6, seed=3, most=MOST)
 
 
 @dataclass
@@ -152,7 +154,7 @@ def test_they_hold_digits_and_others(crops: LabeledCrops) -> None:
 def test_no_frame_gives_more_than_its_share_of_a_kind_of_none(crops: LabeledCrops) -> None:
     for frame in range(SETTINGS.frames):
         kinds = np.bincount(crops.kinds[crops.frames == frame], minlength=len(KINDS))
-        assert kinds[1:].max() <= SETTINGS.most
+        assert kinds[1:].max() <= MOST
 
 
 def test_they_do_not_depend_on_how_many_processes_render(crops: LabeledCrops, digits: tuple[Image, Image]) -> None:

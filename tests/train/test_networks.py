@@ -11,7 +11,7 @@ from keras import layers
 
 from runtime.errors import DataError
 from runtime.preprocess import FIELD
-from train.data import NONE
+from train.augment import NONE
 from train.networks import LABELS, NETWORKS, SpaceToDepth, load_model
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, FIELD, FIELD, 1), dtype=np.uint8)
