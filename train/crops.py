@@ -24,13 +24,16 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from runtime.detect import detect
-from runtime.errors import SinkError
+from runtime.errors import DataError, SinkError
 from runtime.preprocess import FIELD, INK_LEVEL
 from runtime.values import Crop, Image
 from train.augment import NONE
 from train.compose import DigitInk, Scene
 from train.scenes import SceneSettings, render_frame
 from train.writer import DigitPool
+
+VALIDATION_CROPS = "validation-crops.npz"
+"""In a run's folder: the crops that it was validated with, for export to fit temperature and thresholds on."""
 
 Kind: TypeAlias = Literal["digit", "ink", "part", "joined"]
 KINDS: tuple[Kind, ...] = ("digit", "ink", "part", "joined")
@@ -111,10 +114,14 @@ class LabeledCrops:
         """Read what ``save`` wrote.
 
         Raises:
-            OSError, ValueError, KeyError, EOFError, BadZipFile: it is missing or broken.
+            DataError: it is missing or broken.
         """
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return cls(*(arrays[name] for name in ("images", "labels", "kinds", "frames")))
+        try:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                return cls(*(arrays[name] for name in ("images", "labels", "kinds", "frames")))
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+            reason = " ".join(str(error).split())[:160]
+            raise DataError(f"{path} is missing or broken ({reason}); train again") from error
 
 
 def labeled_crops(
@@ -134,7 +141,7 @@ def labeled_crops(
     """
     path = cache / f"crops-{_fingerprint(settings, digits)[:16]}.npz" if cache else None
     if path:
-        with contextlib.suppress(OSError, ValueError, KeyError, EOFError, BadZipFile):  # missing or broken: made anew
+        with contextlib.suppress(DataError):  # missing or broken: made anew
             return LabeledCrops.load(path)
     # Not forked: OpenCV's threads, where this process has started them, leave a forked child waiting forever.
     context = multiprocessing.get_context("spawn")

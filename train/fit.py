@@ -20,13 +20,10 @@ from tqdm import tqdm
 from runtime.errors import DataError, SinkError
 from runtime.values import Image
 from train.augment import NONE, AugmentSettings
-from train.crops import LabeledCrops
+from train.crops import VALIDATION_CROPS, LabeledCrops
 from train.data import Mnist
 from train.epochs import CropPools, EpochSettings, Material, gather, make_epoch
 from train.networks import LABELS, NETWORKS, load_model
-
-VALIDATION_CROPS = "validation-crops.npz"
-"""In a run's folder: the crops that it was validated with, for export to fit temperature and thresholds on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,10 @@ from scipy.stats import binom
 from runtime.errors import DataError, EdgeDigitsError, SinkError
 from tests.mnist import drawn_crops
 from train.augment import NONE, AugmentSettings
-from train.crops import LabeledCrops
+from train.crops import VALIDATION_CROPS, LabeledCrops
 from train.data import Mnist
 from train.epochs import CropPools, EpochSettings
-from train.fit import VALIDATION_CROPS, FitSettings, fit, score
+from train.fit import FitSettings, fit, score
 from train.networks import load_model
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -230,14 +230,14 @@ class TestResume:
     def test_a_broken_checkpoint_is_refused(self, unbroken: Run, drawn: Mnist, tmp_path: Path) -> None:
         (tmp_path / "checkpoint.keras").write_bytes(b"half")
         (tmp_path / "history.json").write_text(json.dumps(unbroken.history))
-        text = message(lambda: fit(drawn, SETTINGS, AUGMENTATION, tmp_path, resume=True))
+        text = message(lambda: fit(drawn, SETTINGS, AUGMENTATION, tmp_path, True, drawn_crops()))
         assert str(tmp_path / "checkpoint.keras") in text
 
     @pytest.mark.parametrize("content", ["", "[]", "{}", '{"settings": 1, "augmentation": {}, "epochs": []}'])
     def test_a_broken_history_is_refused(self, drawn: Mnist, tmp_path: Path, content: str) -> None:
         (tmp_path / "checkpoint.keras").touch()
         (tmp_path / "history.json").write_text(content)
-        text = message(lambda: fit(drawn, SETTINGS, AUGMENTATION, tmp_path, resume=True))
+        text = message(lambda: fit(drawn, SETTINGS, AUGMENTATION, tmp_path, True, drawn_crops()))
         assert str(tmp_path / "history.json") in text
 
 
