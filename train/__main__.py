@@ -1,4 +1,4 @@
-"""``python -m train``: train a network on MNIST."""
+"""``python -m train``: train a network on MNIST and on crops of rendered camera frames."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ def main(argv: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m train",
-        description="Train a digit network on MNIST and leave model.keras and history.json in runs/MODEL.",
+        description="Train a digit network on MNIST and on what the runtime's detector cuts out of rendered camera frames; "
+        "leave model.keras, history.json and validation-crops.npz in runs/MODEL.",
         epilog="Then: python -m export --model edge",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
@@ -72,9 +73,13 @@ def _train(options: argparse.Namespace) -> int:
     crops = crop_pools(data, options.frames, options.pools) if options.frames else None
     history = fit(data, settings, AugmentSettings(), run, options.resume, crops)
     last = history["epochs"][-1]
-    print(
-        f"{run / 'model.keras'}: {last['validation_accuracy']:.2%} of {len(data.validation_images):,} validation images"
-    )
+    summary = f"{last['validation_accuracy']:.2%} of {len(data.validation_images):,} validation images"
+    if crops:
+        summary += (
+            f"; of crops of rendered frames {last['crops_right']:.2%} of the digits right, "
+            f"{last['crops_invented']:.2%} of the others taken for digits"
+        )
+    print(f"{run / 'model.keras'}: {summary}")
     return 0
 
 

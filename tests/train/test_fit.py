@@ -222,7 +222,7 @@ class TestResume:
         assert "another crops" in message(lambda: fit(drawn, SETTINGS, AUGMENTATION, tmp_path, True, crops))
 
     def test_a_folder_without_a_checkpoint_is_refused(self, drawn: Mnist, tmp_path: Path) -> None:
-        text = message(lambda: fit(drawn, SETTINGS, AUGMENTATION, tmp_path / "run", resume=True))
+        text = message(lambda: fit(drawn, SETTINGS, AUGMENTATION, tmp_path / "run", True, drawn_crops()))
         assert str(tmp_path / "run") in text
         assert "without --resume" in text
         assert not (tmp_path / "run").exists()
