@@ -21,8 +21,8 @@ def main(argv: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m train",
-        description="Train a digit network on MNIST and on what the runtime's detector cuts out of rendered camera frames; "
-        "leave model.keras, history.json and validation-crops.npz in runs/MODEL.",
+        description="Train a digit network on MNIST and on what the runtime's detector cuts out of rendered camera "
+        "frames; leave model.keras, history.json and validation-crops.npz in runs/MODEL.",
         epilog="Then: python -m export --model edge",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )

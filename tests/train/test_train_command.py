@@ -86,19 +86,8 @@ def test_help_names_every_option_without_loading_tensorflow() -> None:
     )
     assert done.returncode == 0
     assert not re.search(r"\b(tensorflow|keras)$", done.stderr, re.MULTILINE)
-    for option in (
-        "--model",
-        "--data",
-        "--out",
-        "--epochs",
-        "--batch",
-        "--limit",
-        "--frames",
-        "--pools",
-        "--seed",
-        "--resume",
-    ):
-        assert option in done.stdout
+    for option in ["model", "data", "out", "epochs", "batch", "limit", "frames", "pools", "seed", "resume"]:
+        assert f"--{option}" in done.stdout
 
 
 def test_an_unknown_option_is_wrong_usage() -> None:
