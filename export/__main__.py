@@ -11,6 +11,7 @@ from typing import Any
 from export.formats import DEFAULT_FORMATS, FORMATS, parse_formats
 from export.packages import check_packages
 from runtime.errors import DataError, UsageError, run_command
+from train.crops import VALIDATION_CROPS, LabeledCrops
 from train.data import load_mnist
 from train.quiet import load_tensorflow
 
@@ -72,7 +73,10 @@ def _export(options: argparse.Namespace) -> int:
     from export.write_bundle import export_bundle
     from train.networks import load_model
 
-    parities = export_bundle(load_model(trained), data, out, training, gate_count=options.gate_count, formats=formats)
+    crops = LabeledCrops.load(run / VALIDATION_CROPS) if training["crops"] else None
+    parities = export_bundle(
+        load_model(trained), data, out, training, gate_count=options.gate_count, formats=formats, crops=crops
+    )
     manifest = json.loads((out / "manifest.json").read_text())
     print(f"{'artifact':<20}{'bytes':>9}{'MNIST test':>12}{'95 % interval':>18}{'labels differ':>15}{'drop <':>10}")
     for parity, artifact in zip(parities, manifest["artifacts"], strict=True):
@@ -95,6 +99,7 @@ def _training(run: Path) -> dict[str, Any]:
     try:
         history = json.loads(path.read_text())
         training = {key: history[key] for key in ("settings", "augmentation")} | {"last_epoch": history["epochs"][-1]}
+        training["crops"] = history.get("crops")
         done, wanted = len(history["epochs"]), history["settings"]["epochs"]
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
         raise DataError(f"{path} is missing or broken ({error}); train again") from error

@@ -15,8 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
+from scipy.special import softmax
 from tqdm import tqdm
 
 from export.calibration import calibration_dependence
@@ -26,16 +25,19 @@ from export.limits import LimitSet, load_limits
 from export.packages import check_packages
 from export.parity import Parity, accuracy_figure, compare
 from export.samples import GATE_COUNT, calibration_set, gate_set, golden_inputs
+from export.thresholds import choose_thresholds, fit_temperature
 from runtime.backends import make_classifier
 from runtime.bundle import MANIFEST, Artifact, Bundle, Manifest, load_bundle, write_manifest
 from runtime.errors import DataError, EdgeDigitsError, SinkError, UsageError
 from runtime.preprocess import FIELD, PREPROCESS_VERSION, preprocess
 from runtime.values import Image
+from train.augment import NONE
+from train.crops import LabeledCrops
 from train.data import Mnist
 from train.networks import LABELS
 
 ACCEPT, UNSURE = 0.6, 0.3
-"""Confidence from which a digit is read, and from which ink is shown as a possible digit."""
+"""Confidence from which a digit is read, and from which ink is shown as a possible digit, of a model without crops."""
 
 _CARD = "README.md"
 _DEPENDENCE_COUNT = 5_000
@@ -54,6 +56,7 @@ def export_bundle(
     gate_count: int = GATE_COUNT,
     limits: LimitSet | None = None,
     formats: Sequence[str] = DEFAULT_FORMATS,
+    crops: LabeledCrops | None = None,
 ) -> list[Parity]:
     """Write a bundle of a trained model, or nothing.
 
@@ -68,6 +71,8 @@ def export_bundle(
         gate_count: images of the gate set; fewer only in trials.
         limits: what an artifact of each precision may differ by; those of ``limits.toml``, others only in trials.
         formats: what to make; names from ``FORMATS``.
+        crops: of rendered validation frames, to fit each artifact's temperature and thresholds on; without them the
+            temperature is that of the gate set.
 
     Returns:
         One comparison for each artifact.
@@ -99,6 +104,8 @@ def export_bundle(
             breaches = [line for parity in parities for line in parity.breaches]
             if breaches:
                 raise ParityError(f"{folder} is left as it was: " + "; ".join(breaches))
+            if crops:
+                bundle = _with_thresholds(bundle, crops)
             provenance = {
                 "training": dict(training),
                 "data": data.checksums,
@@ -185,7 +192,7 @@ def _prove(
         logits = _answers(make_classifier(bundle, artifact).logits, images, f"proving {artifact.name}")
         parities.append(compare(artifact.name, limits.of(artifact.precision), reference, logits, truth))
         metrics = {"gate": accuracy_figure(logits, truth)}
-        artifacts.append(replace(artifact, temperature=_temperature(logits, truth), metrics=metrics))
+        artifacts.append(replace(artifact, temperature=fit_temperature(logits, truth), metrics=metrics))
     return _with_artifacts(bundle, artifacts), parities
 
 
@@ -200,6 +207,27 @@ def _with_test_metrics(bundle: Bundle, data: Mnist) -> Bundle:
             for name, images in (("mnist_test", data.test_images), ("mnist_test_preprocessed", placed))
         }
         artifacts.append(replace(artifact, metrics={**artifact.metrics, **metrics}))
+    return _with_artifacts(bundle, artifacts)
+
+
+def _with_thresholds(bundle: Bundle, crops: LabeledCrops) -> Bundle:
+    """The bundle with each artifact's temperature and thresholds for what a camera sees, and its figures there."""
+    artifacts, digits = [], crops.labels != NONE
+    for artifact in bundle.manifest.artifacts:
+        logits = _answers(make_classifier(bundle, artifact).logits, crops.images, f"fitting {artifact.name}")
+        logits[:, NONE] += artifact.none_prior
+        temperature = fit_temperature(logits, crops.labels)
+        probabilities = softmax(logits / temperature, axis=1)
+        accept, unsure = choose_thresholds(probabilities, crops.labels)
+        answers = np.where(probabilities.max(axis=1) >= accept, probabilities.argmax(axis=1), NONE)
+        metrics = {
+            "digits": int(digits.sum()),
+            "right": float((answers == crops.labels)[digits].mean()),
+            "nones": int((~digits).sum()),
+            "invented": float((answers != NONE)[~digits].mean()),
+        }
+        known = {**artifact.metrics, "crops": metrics}
+        artifacts.append(replace(artifact, temperature=temperature, accept=accept, unsure=unsure, metrics=known))
     return _with_artifacts(bundle, artifacts)
 
 
@@ -235,15 +263,6 @@ def _answers(answer: Callable[[Image], npt.NDArray[np.float32]], images: Image, 
     """Logits (n, labels) of many images, a thousand at a time, with a progress bar where it takes long."""
     chunks = [images[i : i + 1000] for i in range(0, len(images), 1000)]
     return np.concatenate([answer(chunk) for chunk in tqdm(chunks, desc=what, unit="k", delay=1)])
-
-
-def _temperature(logits: npt.NDArray[np.float32], truth: npt.NDArray[np.uint8]) -> float:
-    """The temperature of least cross-entropy (Guo et al., 2017, arXiv 1706.04599)."""
-
-    def loss(log_temperature: float) -> float:
-        return float(-log_softmax(logits / np.exp(log_temperature), axis=1)[np.arange(len(truth)), truth].mean())
-
-    return round(float(np.exp(minimize_scalar(loss, bounds=(-2, 2), method="bounded").x)), 4)
 
 
 def _golden(bundle: Bundle, inputs: Image) -> bytes:

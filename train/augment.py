@@ -1,7 +1,8 @@
-"""Each epoch's pictures: digits varied as hands, pens and cameras vary them, and what is not a digit.
+"""Pictures varied as hands, pens and cameras vary them.
 
-Half of the pictures are MNIST's own pixels, warped; the other half are enlarged, re-penned and passed through the
-runtime's own ``preprocess``, as everything is that the device cuts from a frame.
+Half of MNIST's digits are their own pixels, warped; the other half are enlarged, re-penned and passed through the
+runtime's own ``preprocess``, as everything is that the device cuts from a frame. Crops cut from rendered frames have
+all of that behind them, and are only varied as a detector is, from one frame to the next.
 """
 
 from __future__ import annotations
@@ -16,28 +17,13 @@ from runtime.preprocess import FIELD, preprocess, stroke_width
 from runtime.strokes import PENS, VARIANTS, Hand, digit_strokes, draw_ink
 from runtime.values import Image
 from train.distractors import SIDE, draw_distractor
+from train.splits import HELD_OUT
 
 _GRIDS = {side: np.indices((side, side), np.float32) for side in (FIELD, SIDE)}
 
+
 NONE = 10
 """The class of what is not a digit; the digits are 0–9."""
-
-
-HELD_OUT = frozenset(
-    (
-        "0-tail",
-        "1-flag-serif",
-        "2-swan",
-        "3-curl",
-        "4-cup",
-        "5-curly",
-        "6-upright",
-        "7-wave",
-        "8-clockwise",
-        "9-separate",
-    )
-)
-"""Ways of writing that are never trained on, so that drawn pages can tell what the model makes of unseen hands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +37,6 @@ class AugmentSettings:
         shift: largest shift of a warped MNIST picture, in pixels of the field.
         bend: standard deviation of the smooth distortion, in pixels of the field; applied to half the pictures.
         through_preprocess: share of pictures that are re-penned and pass through ``preprocess``.
-        none_share: pictures of the ``none`` class, as a share of the digits.
     """
 
     rotation: float = 7.5
@@ -60,30 +45,9 @@ class AugmentSettings:
     shift: float = 2.0
     bend: float = 0.5
     through_preprocess: float = 0.5
-    none_share: float = 0.12
 
 
-def augment_epoch(
-    images: Image, labels: Image, nones: Image, settings: AugmentSettings, rng: np.random.Generator
-) -> tuple[Image, Image]:
-    """Make one epoch: every digit once, varied anew, and distractors drawn from a pool, in random order.
-
-    Args:
-        images: uint8 (n, 28, 28), bright ink on black.
-        labels: uint8 (n,), 0–9.
-        nones: uint8 (m, 28, 28), a pool of what is not a digit, from ``draw_nones``.
-        settings: how far to vary.
-        rng: source of all randomness; the same state gives the same epoch.
-
-    Returns:
-        ``pictures`` uint8 (n + round(n·none_share), 28, 28) and their ``classes`` uint8, 0–10.
-    """
-    digits = augment(images, settings, rng)
-    chosen = nones[rng.integers(len(nones), size=round(len(images) * settings.none_share))]
-    pictures = np.concatenate([digits, chosen])
-    classes = np.concatenate([labels, np.full(len(chosen), NONE, np.uint8)])
-    order = rng.permutation(len(pictures))
-    return pictures[order], classes[order]
+_CROP_VARIATION = AugmentSettings(3.0, 0.05, 0.035, 1.0, 0.3, through_preprocess=0.0)
 
 
 def augment(images: Image, settings: AugmentSettings, rng: np.random.Generator) -> Image:
@@ -95,6 +59,20 @@ def augment(images: Image, settings: AugmentSettings, rng: np.random.Generator) 
             out[i] = preprocess(_as_seen(_repen(enlarged, rng), rng))[0]
         else:
             out[i] = _warp(image, FIELD, settings.shift, settings, rng)
+    return out
+
+
+def vary_crops(images: Image, rng: np.random.Generator) -> Image:
+    """Vary crops a little, as a detector's cuts vary from frame to frame, so that a network cannot learn them by heart.
+
+    Args:
+        images: uint8 (n, 28, 28), as ``runtime.detect`` cuts them.
+        rng: source of all randomness.
+    """
+    out = augment(images, _CROP_VARIATION, rng)
+    floors, gains = rng.uniform(0, 40, len(out)), rng.uniform(1.0, 1.35, len(out))
+    for image, floor, gain in zip(out, floors, gains, strict=True):
+        cv2.convertScaleAbs(cv2.subtract(image, floor), image, alpha=gain * 255 / (255 - floor))
     return out
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -33,6 +34,23 @@ class TrueDigit:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class DigitInk:
+    """Where the ink of a digit is in the frame.
+
+    Attributes:
+        label: ``"0"`` to ``"9"``.
+        state: ``whole`` is to be read, ``cut`` has less than 60 % in view and is no digit; ``doubtful`` is neither.
+        places: x and y of points spread evenly over the ink that is seen, float32 (n, 2).
+        share: of the ink that they stand for, 0–1.
+    """
+
+    label: str
+    state: Literal["whole", "doubtful", "cut"]
+    places: npt.NDArray[np.float32]
+    share: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Scene:
     """A frame and the truth about it.
 
@@ -40,12 +58,14 @@ class Scene:
         picture: uint8 BGR (H, W, 3).
         digits: what is to be read, row by row, from left to right.
         ignore: where ink is that is neither a digit nor none: cut by half, or not readable by a person either.
+        inks: of every digit in view, read or not.
         conditions: what the frame is like.
     """
 
     picture: Image
     digits: tuple[TrueDigit, ...]
     ignore: tuple[Box, ...]
+    inks: tuple[DigitInk, ...]
     conditions: Conditions
 
 
@@ -70,8 +90,8 @@ def render(conditions: Conditions, size: tuple[int, int], pool: DigitPool, rng: 
     flat = cv2.warpPerspective(sheet.pixels, view, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     picture = photograph(np.asarray(flat, np.float32), conditions, rng)
     ink = cv2.warpPerspective(sheet.digit_ink, view, size, flags=cv2.INTER_LINEAR)
-    digits, ignore = _truth(sheet, view, cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), ink)
-    return Scene(picture, tuple(digits), tuple(ignore), conditions)
+    digits, ignore, inks = _truth(sheet, view, cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), ink)
+    return Scene(picture, tuple(digits), tuple(ignore), tuple(inks), conditions)
 
 
 def _lay(
@@ -128,10 +148,12 @@ def _view(
     return view
 
 
-def _truth(sheet: Sheet, view: npt.NDArray[np.float64], luma: Image, ink: Image) -> tuple[list[TrueDigit], list[Box]]:
-    """Digits to be read, and what is left out of the count."""
+def _truth(
+    sheet: Sheet, view: npt.NDArray[np.float64], luma: Image, ink: Image
+) -> tuple[list[TrueDigit], list[Box], list[DigitInk]]:
+    """Digits to be read, what is left out of the count, and the ink of all."""
     height, width = luma.shape
-    digits, ignore = [], []
+    digits, ignore, inks = [], [], []
     for digit in sheet.digits:
         # Hulls are corners of pixels, whose middles have whole coordinates: half a pixel off, before and after.
         hull = cv2.perspectiveTransform(digit.hull[:, None] - 0.5, view)[:, 0] + 0.5
@@ -140,23 +162,28 @@ def _truth(sheet: Sheet, view: npt.NDArray[np.float64], luma: Image, ink: Image)
         if (low >= high).any():
             continue
         box = Box(int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1]))
-        seen = _seen_share(digit, sheet.hidden, view, (width, height))
-        if seen >= _SEEN:
-            if _readable(luma, ink, box):
-                digits.append(TrueDigit(digit.label, box, digit.row, digit.number))
-            else:
-                ignore.append(box)
+        places = _seen_places(digit, sheet.hidden, view, (width, height))
+        seen = len(places) / len(digit.ink)
+        state: Literal["whole", "doubtful", "cut"] = "cut"
+        if seen >= _SEEN and _readable(luma, ink, box):
+            state = "whole"
+            digits.append(TrueDigit(digit.label, box, digit.row, digit.number))
         elif seen >= _CUT or digit.label == "1":  # what is left of a 1 is a 1
+            state = "doubtful"
             ignore.append(box)
-    return digits, ignore
+        inks.append(DigitInk(digit.label, state, places, seen))
+    return digits, ignore, inks
 
 
-def _seen_share(digit: PlacedDigit, hidden: Image, view: npt.NDArray[np.float64], size: tuple[int, int]) -> float:
-    """How much of the digit's ink is in the frame, with nothing on it."""
+def _seen_places(
+    digit: PlacedDigit, hidden: Image, view: npt.NDArray[np.float64], size: tuple[int, int]
+) -> npt.NDArray[np.float32]:
+    """Points of the digit's ink that are in the frame, with nothing on them, in the frame's coordinates."""
     places = cv2.perspectiveTransform(digit.ink[:, None], view)[:, 0]
     inside = ((places >= 0) & (places < np.array(size))).all(axis=1)
     cells = np.clip(digit.ink.astype(int), 0, np.array(hidden.shape[::-1]) - 1)
-    return float((inside & (hidden[cells[:, 1], cells[:, 0]] == 0)).mean())
+    seen = inside & (hidden[cells[:, 1], cells[:, 0]] == 0)
+    return np.asarray(places[seen], np.float32)
 
 
 def _readable(luma: Image, ink: Image, box: Box) -> bool:

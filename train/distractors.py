@@ -1,26 +1,27 @@
 """What is not a digit: ink that a camera sees beside digits, drawn for the ``none`` class.
 
 Each family is a small function ``(rng, digits) -> uint8 (96, width)`` ink, bright on black; the width is 96 but for
-joined digits. What could pass for a digit is left out by construction: upright bars (1), closed rings (0), and the
-letters that share a digit's shape.
+words and joined digits. What could pass for a digit is left out by construction: upright bars (1), closed rings (0),
+and the letters that share a digit's shape.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import cv2
 import numpy as np
 
 from runtime.values import Image
+from train.letters import LetterHand, write_word
 
 SIDE = 96
 """Side of the canvas, in pixels."""
 
-LOOKALIKE_LETTERS = frozenset("OoIilSsZzBbqgDQ")
+LOOKALIKE_LETTERS = frozenset("OoIilSsZzBbqgG")
 """Letters that a person may read as a digit; neither a digit nor ``none`` is learned from them."""
 
-_LETTERS = [c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" if c not in LOOKALIKE_LETTERS]
 _SIGNS = list("&#%@$+=*<^~:-_")  # without ? > } ] and the like, which a hand makes into a 2, 7, 3 or 1
 _FONTS = (
     cv2.FONT_HERSHEY_SIMPLEX,
@@ -41,7 +42,7 @@ def draw_distractor(rng: np.random.Generator, digits: Image) -> Image:
         digits: uint8 (n, 28, 28) digit images, for the families made of digits (cut, joined, crossed out).
 
     Returns:
-        uint8 (96, width), bright ink on black, never empty; the width is 96 but for joined digits.
+        uint8 (96, width), bright ink on black, never empty; the width is 96 but for words and joined digits.
     """
     family = list(FAMILIES)[rng.choice(len(FAMILIES), p=_WEIGHTS)]
     canvas = family(rng, digits)
@@ -51,11 +52,42 @@ def draw_distractor(rng: np.random.Generator, digits: Image) -> Image:
 
 
 def _letter(rng: np.random.Generator, digits: Image) -> Image:
-    return _text(rng, str(rng.choice(_LETTERS)))
+    hand = LetterHand.random(rng, "train")
+    return _pen_word(rng, str(rng.choice(list(hand.letters))), hand)
 
 
 def _word(rng: np.random.Generator, digits: Image) -> Image:
-    return _text(rng, "".join(rng.choice(_LETTERS, rng.integers(2, 5))))
+    hand = LetterHand.random(rng, "train")
+    return _pen_word(rng, "".join(rng.choice(list(hand.letters), rng.integers(2, 5))), hand)
+
+
+def _word_part(rng: np.random.Generator, digits: Image) -> Image:
+    """A stretch of joined writing, cut anywhere: as where the detector breaks a word into pieces."""
+    hand = replace(LetterHand.random(rng, "train"), joined=1.0)
+    small = [letter for letter in hand.letters if letter.islower()]
+    word = _pen_word(rng, "".join(rng.choice(small, 4)), hand)
+    width = int(rng.uniform(0.35, 0.95) * SIDE)
+    x = int(rng.integers(0, max(word.shape[1] - width, 1)))
+    part = np.zeros((SIDE, SIDE), np.uint8)
+    cut = word[:, x : x + min(width, SIDE)]
+    part[:, : cut.shape[1]] = cut
+    _, _, wide, tall = cv2.boundingRect(part)
+    return part if tall < 1.8 * wide else np.zeros_like(part)  # an upright stroke is a 1, a narrow loop a 0
+
+
+def _pen_word(rng: np.random.Generator, word: str, hand: LetterHand) -> Image:
+    """Letters 76 pixels high, or lower if they are too wide for half as much again as the canvas."""
+    paths = write_word(word, rng, hand)
+    points = np.concatenate(paths)
+    low, extent = points.min(axis=0), np.ptp(points, axis=0)
+    scale = float(min((SIDE - 20) / max(extent[1], 0.2), (1.5 * SIDE if len(word) > 1 else SIDE - 20) / extent[0]))
+    width = max(SIDE, int(np.ceil(extent[0] * scale)) + 20)
+    offset = (np.array((width, SIDE)) - extent * scale) / 2
+    thickness = max(1, round(scale * float(np.exp(rng.uniform(np.log(0.03), np.log(0.16))))))
+    canvas = np.zeros((SIDE, width), np.uint8)
+    fixed = [np.rint(((path - low) * scale + offset) * 16).astype(np.int32) for path in paths]
+    cv2.polylines(canvas, fixed, False, 255, thickness, cv2.LINE_AA, 4)
+    return canvas
 
 
 def _sign(rng: np.random.Generator, digits: Image) -> Image:
@@ -207,8 +239,9 @@ def _bend(rng: np.random.Generator, canvas: Image, strength: float) -> Image:
 _GRID = np.indices((SIDE, SIDE), np.float32)
 
 FAMILIES: dict[Callable[[np.random.Generator, Image], Image], float] = {
-    _letter: 5,
+    _letter: 6,
     _word: 2,
+    _word_part: 2,
     _sign: 1.5,
     _scribble: 3,
     _line: 1.5,

@@ -10,6 +10,22 @@ import numpy as np
 Split: TypeAlias = Literal["train", "test"]
 SPLITS: tuple[Split, ...] = ("train", "test")
 
+HELD_OUT = frozenset(
+    (
+        "0-tail",
+        "1-flag-serif",
+        "2-swan",
+        "3-curl",
+        "4-cup",
+        "5-curly",
+        "6-upright",
+        "7-wave",
+        "8-clockwise",
+        "9-separate",
+    )
+)
+"""Ways of writing that are never trained on, so that drawn pages can tell what the model makes of unseen hands."""
+
 
 class Named(Protocol):
     """An entry of a catalog: a pen, a paper, a font, a family of clutter."""

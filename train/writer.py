@@ -10,14 +10,13 @@ import numpy.typing as npt
 
 from runtime.strokes import VARIANTS, Hand, Polyline, digit_strokes
 from runtime.values import Image
-from train.augment import HELD_OUT
 from train.clutter import DRAWINGS, THINGS
 from train.conditions import Conditions
 from train.inks import Alpha, Ink, ink_image, ink_strokes
 from train.letters import LetterHand, random_word, write_word
 from train.printed import print_text
 from train.sheet import OVERSAMPLE, Sheet
-from train.splits import Split, of_split, pick
+from train.splits import HELD_OUT, Split, of_split, pick
 
 
 @dataclass(frozen=True, slots=True, eq=False)

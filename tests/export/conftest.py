@@ -12,6 +12,7 @@ from export.write_bundle import export_bundle
 from tests.mnist import drawn_digits, mnist
 from train.augment import AugmentSettings
 from train.data import Mnist
+from train.epochs import EpochSettings
 from train.fit import FitSettings, fit
 from train.networks import load_model
 
@@ -30,7 +31,7 @@ def drawn() -> Mnist:
 def run(drawn: Mnist, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a short training on drawn digits."""
     folder = tmp_path_factory.mktemp("run")
-    fit(drawn, FitSettings(epochs=4, batch=32, none_pool=200), AugmentSettings(), folder)
+    fit(drawn, FitSettings(epochs=4, batch=32, epoch=EpochSettings(none_pool=200)), AugmentSettings(), folder)
     return folder
 
 

@@ -120,7 +120,7 @@ def sheet_with_a_digit(x: int, label: str = "3") -> Sheet:
 
 def truth(sheet: Sheet) -> tuple[list[Box], list[Box]]:
     luma = np.clip(sheet.pixels[:, :, 0], 0, 255).astype(np.uint8)
-    digits, ignore = _truth(sheet, np.eye(3), luma, sheet.digit_ink)
+    digits, ignore, _ = _truth(sheet, np.eye(3), luma, sheet.digit_ink)
     return [digit.box for digit in digits], ignore
 
 

@@ -17,15 +17,19 @@ import pytest
 from scipy.stats import binom
 
 from runtime.errors import DataError, EdgeDigitsError, SinkError
-from train.augment import AugmentSettings
+from tests.mnist import drawn_crops
+from train.augment import NONE, AugmentSettings
+from train.crops import VALIDATION_CROPS, LabeledCrops
 from train.data import Mnist
+from train.epochs import CropPools, EpochSettings
 from train.fit import FitSettings, fit, score
 from train.networks import load_model
 
 ROOT = Path(__file__).resolve().parents[2]
-SETTINGS = FitSettings(epochs=4, batch=32, average=0.3, none_pool=60, drawn_share=0.1, none_margin=2.0, limit=300)
-AUGMENTATION = AugmentSettings(none_share=0.2)
-STEPS = 13  # of 32 pictures: 300 digits, 30 drawn ones, 66 of what is no digit, and so the last step of 12
+EPOCH = EpochSettings(drawn=0.1, nones=0.2, crops=0.1, crop_nones=0.05, none_pool=60)
+SETTINGS = FitSettings(epochs=4, batch=32, average=0.3, epoch=EPOCH, none_margin=2.0, limit=300)
+AUGMENTATION = AugmentSettings()
+STEPS = 14  # of 32 pictures: 300 digits, 30 drawn, 60 of what is no digit, 30 and 15 crops: 19 are left for the last
 
 
 class Run(NamedTuple):
@@ -42,7 +46,7 @@ class Run(NamedTuple):
 @pytest.fixture(scope="module")
 def unbroken(drawn: Mnist, tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("unbroken")
-    return Run(folder, fit(drawn, SETTINGS, AUGMENTATION, folder))
+    return Run(folder, fit(drawn, SETTINGS, AUGMENTATION, folder, crops=drawn_crops()))
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +54,10 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the same training in another process, killed after its first epoch or a little later."""
     folder = tmp_path_factory.mktemp("killed")
     script = (
-        "from pathlib import Path; from tests.mnist import drawn_digits; from train.augment import AugmentSettings; "
+        "from pathlib import Path; from tests.mnist import drawn_crops, drawn_digits; "
+        "from train.augment import AugmentSettings; from train.epochs import EpochSettings; "
         "from train.fit import FitSettings, fit; "
-        f"fit(drawn_digits(), {SETTINGS!r}, {AUGMENTATION!r}, Path({str(folder)!r}))"
+        f"fit(drawn_digits(), {SETTINGS!r}, {AUGMENTATION!r}, Path({str(folder)!r}), crops=drawn_crops())"
     )
     with subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
         patience = time.monotonic() + 120
@@ -79,15 +84,35 @@ def message(call: Callable[[], object], kind: type[EdgeDigitsError] = DataError)
 
 class TestAnUnbrokenRun:
     def test_it_leaves_the_model_and_its_history_and_nothing_else(self, unbroken: Run) -> None:
-        assert {path.name for path in unbroken.folder.iterdir()} == {"model.keras", "history.json"}
+        assert {path.name for path in unbroken.folder.iterdir()} == {"model.keras", "history.json", VALIDATION_CROPS}
 
     def test_its_history_is_complete_and_on_disk(self, unbroken: Run) -> None:
         assert json.loads((unbroken.folder / "history.json").read_text()) == unbroken.history
         assert unbroken.history["settings"] == asdict(SETTINGS)
         assert unbroken.history["augmentation"] == asdict(AUGMENTATION)
         assert [set(epoch) for epoch in unbroken.history["epochs"]] == [
-            {"loss", "accuracy", "validation_loss", "validation_accuracy", "learning_rate", "seconds"}
+            {
+                *("loss", "accuracy", "validation_loss", "validation_accuracy"),
+                *("crops_right", "crops_invented", "learning_rate", "seconds"),
+            }
         ] * SETTINGS.epochs
+
+    def test_the_crops_it_was_validated_with_are_kept_and_those_it_trained_on_are_known_by_their_hash(
+        self, unbroken: Run
+    ) -> None:
+        crops = drawn_crops()
+        kept = LabeledCrops.load(unbroken.folder / VALIDATION_CROPS)
+        assert kept.sha256 == crops.validation.sha256
+        assert unbroken.history["crops"] == {"train": crops.train.sha256, "validation": kept.sha256}
+
+    def test_crops_are_scored_as_a_camera_sees_them_with_none_not_held_back(self, unbroken: Run) -> None:
+        model = load_model(unbroken.folder / "model.keras")
+        crops = drawn_crops().validation
+        logits = model.predict_on_batch(crops.images[..., None]) + SETTINGS.none_margin * (np.arange(11) == NONE)
+        answers, digits = logits.argmax(axis=1), crops.labels != NONE
+        last = unbroken.history["epochs"][-1]
+        assert last["crops_right"] == (answers[digits] == crops.labels[digits]).mean()
+        assert last["crops_invented"] == (answers[~digits] != NONE).mean()
 
     def test_its_learning_rate_falls_along_a_cosine_to_zero(self, unbroken: Run) -> None:
         warm_up = SETTINGS.epochs * STEPS // 10
@@ -120,7 +145,7 @@ class TestAnUnbrokenRun:
 
 
 def test_mnist_is_learned_from_a_few_digits(mnist: Mnist, tmp_path: Path) -> None:
-    settings = FitSettings(epochs=2, batch=32, none_pool=200, limit=2000)
+    settings = FitSettings(epochs=2, batch=32, epoch=EpochSettings(none_pool=200), limit=2000)
     history = fit(mnist, settings, AUGMENTATION, tmp_path)
     # Guessing gives 11.4 % at best, always the commonest digit; a network with its labels mixed up does no better.
     assert history["epochs"][-1]["validation_accuracy"] > 0.6
@@ -148,7 +173,7 @@ class TestResume:
         self, unbroken: Run, killed: Path, drawn: Mnist, tmp_path: Path
     ) -> None:
         folder = shutil.copytree(killed, tmp_path / "run")
-        history = fit(drawn, SETTINGS, AUGMENTATION, folder, resume=True)
+        history = fit(drawn, SETTINGS, AUGMENTATION, folder, True, drawn_crops())
         assert_same(Run(folder, history).weights, unbroken.weights)
         for resumed, straight in zip(history["epochs"], unbroken.history["epochs"], strict=True):
             assert resumed | {"seconds": 0} == straight | {"seconds": 0}
@@ -159,10 +184,11 @@ class TestResume:
         # What the model is first written to is taken: as a full disk would, this stops the run after its last epoch.
         blocker = tmp_path / "fresh-model.keras" / "blocker"
         blocker.mkdir(parents=True)
-        assert str(tmp_path) in message(lambda: fit(drawn, SETTINGS, AUGMENTATION, tmp_path), SinkError)
+        crops = drawn_crops()
+        assert str(tmp_path) in message(lambda: fit(drawn, SETTINGS, AUGMENTATION, tmp_path, crops=crops), SinkError)
         blocker.rmdir()
         blocker.parent.rmdir()
-        history = fit(drawn, SETTINGS, AUGMENTATION, tmp_path, resume=True)
+        history = fit(drawn, SETTINGS, AUGMENTATION, tmp_path, True, drawn_crops())
         assert len(history["epochs"]) == SETTINGS.epochs
         assert_same(Run(tmp_path, history).weights, unbroken.weights)
 
@@ -175,7 +201,7 @@ class TestResume:
         (tmp_path / "checkpoint.keras").touch()
         (tmp_path / "history.json").write_text(json.dumps(unbroken.history))
         ((name, value),) = change.items()
-        text = message(lambda: fit(drawn, replace(SETTINGS, **change), AUGMENTATION, tmp_path, resume=True))
+        text = message(lambda: fit(drawn, replace(SETTINGS, **change), AUGMENTATION, tmp_path, True, drawn_crops()))
         assert f"another {name}" in text
         assert str(value) in text
         assert str(getattr(SETTINGS, name)) in text
@@ -184,11 +210,19 @@ class TestResume:
         (tmp_path / "checkpoint.keras").touch()
         (tmp_path / "history.json").write_text(json.dumps(unbroken.history))
         assert "another bend" in message(
-            lambda: fit(drawn, SETTINGS, replace(AUGMENTATION, bend=0.75), tmp_path, resume=True)
+            lambda: fit(drawn, SETTINGS, replace(AUGMENTATION, bend=0.75), tmp_path, True, drawn_crops())
         )
 
+    @pytest.mark.parametrize("crops", [None, CropPools(drawn_crops().validation, drawn_crops().validation)])
+    def test_other_crops_are_refused(
+        self, unbroken: Run, drawn: Mnist, tmp_path: Path, crops: CropPools | None
+    ) -> None:
+        (tmp_path / "checkpoint.keras").touch()
+        (tmp_path / "history.json").write_text(json.dumps(unbroken.history))
+        assert "another crops" in message(lambda: fit(drawn, SETTINGS, AUGMENTATION, tmp_path, True, crops))
+
     def test_a_folder_without_a_checkpoint_is_refused(self, drawn: Mnist, tmp_path: Path) -> None:
-        text = message(lambda: fit(drawn, SETTINGS, AUGMENTATION, tmp_path / "run", resume=True))
+        text = message(lambda: fit(drawn, SETTINGS, AUGMENTATION, tmp_path / "run", True, drawn_crops()))
         assert str(tmp_path / "run") in text
         assert "without --resume" in text
         assert not (tmp_path / "run").exists()
@@ -196,15 +230,23 @@ class TestResume:
     def test_a_broken_checkpoint_is_refused(self, unbroken: Run, drawn: Mnist, tmp_path: Path) -> None:
         (tmp_path / "checkpoint.keras").write_bytes(b"half")
         (tmp_path / "history.json").write_text(json.dumps(unbroken.history))
-        text = message(lambda: fit(drawn, SETTINGS, AUGMENTATION, tmp_path, resume=True))
+        text = message(lambda: fit(drawn, SETTINGS, AUGMENTATION, tmp_path, True, drawn_crops()))
         assert str(tmp_path / "checkpoint.keras") in text
 
     @pytest.mark.parametrize("content", ["", "[]", "{}", '{"settings": 1, "augmentation": {}, "epochs": []}'])
     def test_a_broken_history_is_refused(self, drawn: Mnist, tmp_path: Path, content: str) -> None:
         (tmp_path / "checkpoint.keras").touch()
         (tmp_path / "history.json").write_text(content)
-        text = message(lambda: fit(drawn, SETTINGS, AUGMENTATION, tmp_path, resume=True))
+        text = message(lambda: fit(drawn, SETTINGS, AUGMENTATION, tmp_path, True, drawn_crops()))
         assert str(tmp_path / "history.json") in text
+
+
+@pytest.mark.parametrize("kept", [slice(0, 100), slice(100, 200)], ids=["digits only", "none only"])
+def test_crops_of_one_kind_only_are_refused(drawn: Mnist, tmp_path: Path, kept: slice) -> None:
+    whole = drawn_crops().train
+    half = LabeledCrops(whole.images[kept], whole.labels[kept], whole.kinds[kept], whole.frames[kept])
+    crops = CropPools(half, drawn_crops().validation)
+    assert "too few frames" in message(lambda: fit(drawn, SETTINGS, AUGMENTATION, tmp_path / "run", crops=crops))
 
 
 def test_a_folder_that_cannot_be_made_is_one_line_that_names_it(drawn: Mnist, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def extent(word: str, hand: LetterHand) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_no_letter_is_one_that_may_be_read_as_a_digit() -> None:
-    assert not {form[0] for form in FORMS} & (LOOKALIKE_LETTERS | set("G"))
+    assert not {form[0] for form in FORMS} & LOOKALIKE_LETTERS
 
 
 def test_capitals_stand_from_the_top_to_the_line(hand: LetterHand) -> None:

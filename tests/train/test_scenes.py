@@ -67,7 +67,7 @@ def test_a_frame_whose_digits_all_failed_is_a_negative(drawn: Mnist) -> None:
     settings = SceneSettings(40, 5, "test", "clean", (160, 120))
     scenes = [render_frame(index, settings, pool) for index in range(12)]
     (scene, *_) = [scene for scene in scenes if scene.digits]
-    bare = type(scene)(scene.picture, (), (), scene.conditions)
+    bare = type(scene)(scene.picture, (), (), (), scene.conditions)
     entry = label_entry("a.jpg", bare)
     assert "negative" in entry["tags"]
     assert not {"mnist", "strokes", "printed", "spaced", "crowded", "touching"} & set(entry["tags"])

@@ -44,6 +44,10 @@ def test_a_seed_below_zero_is_wrong_usage(capsys: pytest.CaptureFixture[str]) ->
     assert "--seed is -1; expected 0 or more" in refused(capsys, ["--seed", "-1"], 2)
 
 
+def test_frames_below_zero_are_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--frames is -1; expected 0 or more" in refused(capsys, ["--frames", "-1"], 2)
+
+
 def test_an_unknown_network_is_wrong_usage_and_the_known_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     text = refused(capsys, ["--model", "enormous"], 2)
     assert "enormous" in text
@@ -62,13 +66,13 @@ def test_a_folder_without_mnist_is_one_line_that_names_it(
 
 
 def test_there_is_nothing_to_resume_without_a_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    text = refused(capsys, ["--resume", "--data", mnist_folder(), "--out", tmp_path / "run"], 1)
+    text = refused(capsys, ["--resume", "--frames", "0", "--data", mnist_folder(), "--out", tmp_path / "run"], 1)
     assert str(tmp_path / "run") in text
 
 
 def test_a_file_in_the_place_of_the_results_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    text = refused(capsys, ["--data", mnist_folder(), "--limit", "10", "--out", tmp_path / "file"], 1)
+    text = refused(capsys, ["--data", mnist_folder(), "--limit", "10", "--frames", "0", "--out", tmp_path / "file"], 1)
     assert str(tmp_path / "file") in text
 
 
@@ -82,8 +86,8 @@ def test_help_names_every_option_without_loading_tensorflow() -> None:
     )
     assert done.returncode == 0
     assert not re.search(r"\b(tensorflow|keras)$", done.stderr, re.MULTILINE)
-    for option in ("--model", "--data", "--out", "--epochs", "--batch", "--limit", "--seed", "--resume"):
-        assert option in done.stdout
+    for option in ["model", "data", "out", "epochs", "batch", "limit", "frames", "pools", "seed", "resume"]:
+        assert f"--{option}" in done.stdout
 
 
 def test_an_unknown_option_is_wrong_usage() -> None:
@@ -93,10 +97,16 @@ def test_an_unknown_option_is_wrong_usage() -> None:
 
 
 def test_a_short_training_ends_well_and_quietly(tmp_path: Path) -> None:
-    done = run("--data", mnist_folder(), "--limit", "200", "--epochs", "1", "--batch", "50", "--out", tmp_path / "run")
+    short = ("--limit", "200", "--epochs", "1", "--batch", "50", "--frames", "32", "--pools", tmp_path / "pools")
+    done = run("--data", mnist_folder(), *short, "--out", tmp_path / "run")
     assert done.returncode == 0, done.stderr
     history = json.loads((tmp_path / "run" / "history.json").read_text())
-    accuracy = history["epochs"][-1]["validation_accuracy"]
-    assert done.stdout == f"{tmp_path / 'run' / 'model.keras'}: {accuracy:.2%} of 5,000 validation images\n"
+    last = history["epochs"][-1]
+    assert done.stdout == (
+        f"{tmp_path / 'run' / 'model.keras'}: {last['validation_accuracy']:.2%} of 5,000 validation images; of crops "
+        f"of rendered frames {last['crops_right']:.2%} of the digits right, {last['crops_invented']:.2%} of the others "
+        "taken for digits\n"
+    )
+    assert len(list((tmp_path / "pools").iterdir())) == 2
     assert not GREETING.search(done.stderr), done.stderr
     assert "edge: 100%" in done.stderr  # the progress bar
