@@ -51,8 +51,9 @@ class Cutter:
         tx, ty = tx - full.x * sx, ty - full.y * sy
         # Where what the crop shows is in the frame: ink that a faint rim belongs to is smaller than its pieces' box.
         left, top, width, height = cv2.boundingRect(pixels)
-        x, y = round((left - tx) / sx), round((top - ty) / sy)
-        seen = Box(x, y, max(round(width / sx), 1), max(round(height / sy), 1))
+        x, y = max(round((left - tx) / sx), full.x), max(round((top - ty) / sy), full.y)
+        right, bottom = round((left + width - tx) / sx), round((top + height - ty) / sy)
+        seen = Box(x, y, max(min(right, full.right) - x, 1), max(min(bottom, full.bottom) - y, 1))
         return Crop(seen, pixels, polarity, np.array([[sx, 0, tx], [0, sy, ty]], np.float32), group, parts)
 
     def to_frame(self, box: Box) -> Box:

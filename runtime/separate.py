@@ -35,7 +35,7 @@ class SeparateSettings:
     loose: float = 1.5
     weak: float = 0.04
     half: float = 0.4
-    neck: float = 1.0
+    neck: float = 0.95
     cuts: float = 4.0
     most: int = 12
 
