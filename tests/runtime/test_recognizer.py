@@ -22,9 +22,9 @@ PAPER, INK = 230, 20
 
 
 class BarReader(ArtifactClassifier):
-    """Reads bars: one whose width is (d + 1) tenths of its height is the digit d; one wider than tall is no digit.
+    """Reads bars, solid or hollow: one whose width is (d + 1) tenths of its height is the digit d.
 
-    ``sure`` says how sure it is of a label, 0.99 where it says nothing; what is left goes to the other labels alike.
+    One wider than tall is no digit, nor is ink that lacks a side. ``sure`` says how sure it is of a label, 0.99 where it says nothing; what is left goes to the other labels alike.
     """
 
     def __init__(self, sure: Mapping[str, float] | None = None) -> None:
@@ -35,8 +35,14 @@ class BarReader(ArtifactClassifier):
 
     def _invoke(self, pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
         self.asked += 1
-        height, width = (int(np.ptp(places)) + 1 for places in np.nonzero(pixels[0, :, :, 0] > 127))
-        label = "none" if width > height else str(round(10 * width / height) - 1)
+        ink = pixels[0, :, :, 0] > 127
+        (top, bottom), (left, right) = ((places.min(), places.max()) for places in np.nonzero(ink))
+        height, width = bottom - top + 1, right - left + 1
+        columns, rows = ink[:, left : right + 1], ink[top : bottom + 1]
+        whole = min(columns[top].mean(), columns[bottom].mean(), rows[:, left].mean(), rows[:, right].mean()) > 0.25
+        solid = columns[top : bottom + 1].mean()
+        whole &= bool(solid > 0.93 or solid < 0.75)
+        label = str(round(10 * width / height) - 1) if whole and width <= height else "none"
         sure = self.sure.get(label, 0.99)
         shares = np.full(len(LABELS), (1 - sure) / (len(LABELS) - 1))
         shares[LABELS.index(label)] = sure
@@ -108,7 +114,7 @@ def test_a_min_confidence_that_is_no_probability_is_refused(value: float) -> Non
 
 
 # A tall bar, the digit 1, with a small one to its right: together they look like the digit 5 (36 of 60 pixels wide).
-STEM, FLAG = bar(1, 100, 100), Box(117, 100, 19, 12)
+STEM, FLAG = bar(1, 100, 100), Box(117, 100, 19, 20)
 # The same stem with a half-height bar, the digit 2, to its right: together 26 of 60, the digit 3.
 SMALL = Box(117, 130, 9, 30)
 
