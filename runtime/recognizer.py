@@ -121,8 +121,8 @@ class Recognizer:
 def _best_covers(crops: Sequence[Crop], scores: npt.NDArray[np.floating]) -> list[int]:
     """Of each group of alternatives, the ones that explain its ink best.
 
-    A cover's score is the sum over its pieces of ink of how sure a digit the crop is that holds the piece, less a little
-    for each crop; pieces that no crop of the cover holds count as none.
+    A cover's score is the sum over its parts of how sure a digit the crop is that holds the part; parts that no crop of the
+    cover holds count as none. Of covers alike the first is kept: pieces as they were found come before unions and cuts.
 
     Args:
         crops: candidates; the alternatives of a group share its number.
@@ -159,15 +159,15 @@ def _best_cover(members: list[int], crops: Sequence[Crop], scores: npt.NDArray[n
         for used, (score, chosen) in covers.items():
             options = [(used | bit, score, chosen)]
             if not used & bit:
-                options += [(used | m, score + more - _SPLIT, (*chosen, i)) for m, more, i in starting if not used & m]
+                options += [(used | m, score + more, (*chosen, i)) for m, more, i in starting if not used & m]
             for key, *cover in options:
-                if key not in settled or cover[0] > settled[key][0]:
+                if key not in settled or cover[0] > settled[key][0] + _ALIKE:
                     settled[key] = (cover[0], cover[1])
         covers = settled
     return sorted(max(covers.values())[1])
 
 
-_SPLIT = 0.1  # how much surer two digits must be than one, in pieces of ink
+_ALIKE = 1e-4  # scores that differ by rounding
 
 
 def _letters(numbers: Sequence[Number], unsure: Sequence[Reading], ink: Sequence[Box]) -> list[Reading]:

@@ -114,7 +114,7 @@ def test_a_min_confidence_that_is_no_probability_is_refused(value: float) -> Non
 
 
 # A tall bar, the digit 1, with a small one to its right: together they look like the digit 5 (36 of 60 pixels wide).
-STEM, FLAG = bar(1, 100, 100), Box(117, 100, 19, 20)
+STEM, FLAG = bar(1, 100, 100), Box(117, 100, 19, 17)
 # The same stem with a half-height bar, the digit 2, to its right: together 26 of 60, the digit 3.
 SMALL = Box(117, 130, 9, 30)
 
