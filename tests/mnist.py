@@ -12,10 +12,7 @@ import pytest
 from runtime.preprocess import preprocess
 from runtime.strokes import PENS, digit_strokes, draw_ink
 from runtime.values import Image
-from train.augment import NONE
-from train.crops import LabeledCrops
 from train.data import Mnist, load_mnist
-from train.epochs import CropPools
 
 _BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data" / "mnist"
 
@@ -52,22 +49,6 @@ def drawn_digits(train: int = 1000, validation: int = 200, test: int = 100) -> M
         images[second:],
         labels[second:],
         {"drawn": "by tests/mnist.py"},
-    )
-
-
-@cache
-def drawn_crops(train: int = 100, validation: int = 60) -> CropPools:
-    """In the place of crops of rendered frames: drawn digits, and as many inverted, which are to be ``none``."""
-
-    def pool(images: Image, labels: Image) -> LabeledCrops:
-        both = np.concatenate([labels, np.full(len(labels), NONE, np.uint8)])
-        pixels = np.concatenate([images, 255 - images])
-        return LabeledCrops(pixels, both, (both == NONE).astype(np.uint8), np.arange(len(both), dtype=np.int32))
-
-    digits = drawn_digits()
-    return CropPools(
-        pool(digits.train_images[-train:], digits.train_labels[-train:]),
-        pool(digits.validation_images[:validation], digits.validation_labels[:validation]),
     )
 
 

@@ -13,7 +13,7 @@ from export.write_bundle import _with_thresholds
 from runtime.backends import make_classifier
 from runtime.bundle import load_bundle
 from runtime.values import Image
-from tests.mnist import drawn_crops
+from tests.crops import drawn_crops
 from train.augment import NONE
 
 

@@ -17,7 +17,7 @@ import pytest
 from scipy.stats import binom
 
 from runtime.errors import DataError, EdgeDigitsError, SinkError
-from tests.mnist import drawn_crops
+from tests.crops import drawn_crops
 from train.augment import NONE, AugmentSettings
 from train.crops import VALIDATION_CROPS, LabeledCrops
 from train.data import Mnist
@@ -54,7 +54,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the same training in another process, killed after its first epoch or a little later."""
     folder = tmp_path_factory.mktemp("killed")
     script = (
-        "from pathlib import Path; from tests.mnist import drawn_crops, drawn_digits; "
+        "from pathlib import Path; from tests.crops import drawn_crops; from tests.mnist import drawn_digits; "
         "from train.augment import AugmentSettings; from train.epochs import EpochSettings; "
         "from train.fit import FitSettings, fit; "
         f"fit(drawn_digits(), {SETTINGS!r}, {AUGMENTATION!r}, Path({str(folder)!r}), crops=drawn_crops())"
