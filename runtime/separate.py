@@ -107,6 +107,9 @@ _SLANTS = (-0.35, 0.0, 0.35, 0.7)
 _ROWS = 32
 """Height to which ink is shrunk for looking for necks."""
 
+_FAR, _CLOSE = 6, 3
+"""Distances between necks of one slant, in those rows."""
+
 _NARROWEST = 0.15
 """Width of the narrowest digit, as a share of its height."""
 
@@ -164,9 +167,10 @@ def _necks(strength: Image, settings: SeparateSettings) -> list[tuple[float, flo
         lines += [
             (float(crossing[0, x]), x, slant) for x in np.flatnonzero(low[0]).tolist() if edge <= x < columns - edge
         ]
-    kept: list[tuple[int, float]] = []
-    for _, x, slant in sorted(lines):
-        if all(abs(x - at) > 2 or abs(slant - other) > 0.5 for at, other in kept):
-            kept.append((x, slant))
     most = min(round(settings.cuts * width / height), settings.most)
-    return sorted(((x + 0.5) / scale, slant) for x, slant in kept[:most])
+    kept: list[tuple[int, float]] = []
+    for reach in (_FAR, _CLOSE):  # everywhere first, then more where ink is least
+        for _, x, slant in sorted(lines):
+            if len(kept) < most and all(abs(x - at) > reach or abs(slant - other) > 0.5 for at, other in kept):
+                kept.append((x, slant))
+    return sorted(((x + 0.5) / scale, slant) for x, slant in kept)

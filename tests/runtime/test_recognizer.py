@@ -153,9 +153,9 @@ def test_ink_of_many_pieces_is_settled_at_once(rings: int) -> None:
     luma = page()
     for ring in range(rings):
         cv2.circle(luma, (320, 240), 14 + 10 * ring, INK, 2, cv2.LINE_AA)
-    started = time.perf_counter()
+    started = time.process_time()  # 0.2 s
     read(luma)
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_a_region_of_interest_is_all_that_is_read_and_boxes_stay_in_the_frame() -> None:

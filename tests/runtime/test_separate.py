@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from runtime.detect import detect
+from runtime.pages import draw_page
+from runtime.strokes import PENS
+from runtime.values import Box, Crop, Image
+
+PAPER, INK = 220, 40
+
+
+def written(rows: list[str], *, seed: int = 3, height: float = 90) -> tuple[Image, list[Box]]:
+    """A page's luma uint8 (480, 640) and the boxes of its digits."""
+    drawn = draw_page(rows, (640, 480), np.random.default_rng(seed), pen=PENS["marker"], digit_height=height)
+    return np.asarray(cv2.cvtColor(drawn.pixels, cv2.COLOR_BGR2GRAY)), [digit.box for digit in drawn.digits]
+
+
+def ruled(luma: Image, level: int, pitch: int = 40, drop: int = 0) -> Image:
+    """With lines of this brightness under the ink, each falling by ``drop`` pixels from left to right."""
+    lines = np.full(luma.shape, 255, np.uint8)
+    for y in range(10, luma.shape[0], pitch):
+        cv2.line(lines, (0, y), (luma.shape[1] - 1, y + drop), level, 2, cv2.LINE_AA)
+    return np.minimum(luma, lines)
+
+
+def rings(gap: int, count: int = 2, radius: int = 40, thickness: int = 9) -> tuple[Image, list[Box]]:
+    """Round zeros in a row, so far apart; less than 0 where they overlap."""
+    luma = np.full((480, 640), PAPER, np.uint8)
+    boxes = []
+    for i in range(count):
+        x = 100 + i * (2 * radius + thickness + gap)
+        cv2.ellipse(luma, (x, 240), (radius, int(1.4 * radius)), 0, 0, 360, INK, thickness, cv2.LINE_AA)
+        wide, high = radius + thickness // 2, int(1.4 * radius) + thickness // 2
+        boxes.append(Box(x - wide, 240 - high, 2 * wide + 1, 2 * high + 1))
+    return luma, boxes
+
+
+def best(crops: tuple[Crop, ...], box: Box) -> Crop:
+    return max(crops, key=lambda crop: crop.box.iou(box))
+
+
+@pytest.mark.parametrize(("level", "drop"), [(190, 0), (160, 12), (120, -20)])
+def test_digits_on_a_weaker_ruling_are_found_without_it(level: int, drop: int) -> None:
+    luma, boxes = written(["407 1985", "62 30"])
+    crops = detect(ruled(luma, level, drop=drop)).crops
+    plain = detect(luma).crops
+    for box in boxes:
+        found = best(crops, box)
+        assert found.box.iou(box) >= 0.6
+        alike = np.corrcoef(found.pixels.ravel(), best(plain, box).pixels.ravel())[0, 1]
+        assert alike > 0.8
+
+
+@pytest.mark.parametrize("gap", [-6, -3, 0])
+@pytest.mark.parametrize("count", [2, 4])
+def test_each_of_touching_digits_is_a_candidate_and_shares_no_ink_with_the_next(gap: int, count: int) -> None:
+    luma, boxes = rings(gap, count)
+    found = [best(detect(luma).crops, box) for box in boxes]
+    assert min(crop.box.iou(box) for crop, box in zip(found, boxes, strict=True)) >= 0.7
+    assert len({crop.group for crop in found}) == 1
+    for left, right in zip(found, found[1:], strict=False):
+        assert not left.parts & right.parts
+
+
+def test_ink_that_may_be_two_digits_is_offered_whole_as_well() -> None:
+    luma, boxes = rings(-3)
+    whole = boxes[0].union(boxes[1])
+    found = best(detect(luma).crops, whole)
+    assert found.box.iou(whole) >= 0.9
+    assert sum(crop.parts < found.parts for crop in detect(luma).crops if crop.group == found.group) >= 2
+
+
+def test_narrow_ink_is_one_candidate() -> None:
+    luma = np.full((480, 640), PAPER, np.uint8)
+    cv2.ellipse(luma, (200, 240), (30, 60), 0, 0, 360, INK, 9, cv2.LINE_AA)
+    (crop,) = detect(luma).crops
+    assert len(crop.parts) == 1
