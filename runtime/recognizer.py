@@ -121,8 +121,9 @@ class Recognizer:
 def _best_covers(crops: Sequence[Crop], scores: npt.NDArray[np.floating]) -> list[int]:
     """Of each group of alternatives, the ones that explain its ink best.
 
-    A cover's score is the sum over its parts of how sure a digit the crop is that holds the part; parts that no crop of the
-    cover holds count as none. Of covers alike the first is kept: pieces as they were found come before unions and cuts.
+    A cover's score is the sum over its parts of how sure a digit the crop is that holds the part; parts that no crop
+    of the cover holds count as none. Of covers alike the first is kept: pieces as they were found come before unions
+    and cuts.
 
     Args:
         crops: candidates; the alternatives of a group share its number.
@@ -160,9 +161,9 @@ def _best_cover(members: list[int], crops: Sequence[Crop], scores: npt.NDArray[n
             options = [(used | bit, score, chosen)]
             if not used & bit:
                 options += [(used | m, score + more, (*chosen, i)) for m, more, i in starting if not used & m]
-            for key, *cover in options:
-                if key not in settled or cover[0] > settled[key][0] + _ALIKE:
-                    settled[key] = (cover[0], cover[1])
+            for key, total, cover in options:
+                if key not in settled or total > settled[key][0] + _ALIKE:
+                    settled[key] = total, cover
         covers = settled
     return sorted(max(covers.values())[1])
 

@@ -8,6 +8,7 @@ may touch; between two such lines lies an atom, and each run of neighboring atom
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -27,6 +28,8 @@ class SeparateSettings:
         weak: least share of loose ink that must be of a weaker kind for it to hold two kinds of ink.
         half: the same of ink that may be one digit.
         neck: greatest ink that a line which parts two digits crosses, as a share of the mean over all columns.
+        waist: greatest height from the first to the last ink on such a line, as a share of the whole's; one of both
+            is enough.
         cuts: such lines that are tried, for each height of width.
         most: the same, in all; ink wider than this in heights is no row of digits.
     """
@@ -36,6 +39,7 @@ class SeparateSettings:
     weak: float = 0.04
     half: float = 0.4
     neck: float = 0.95
+    waist: float = 0.75
     cuts: float = 4.0
     most: int = 12
 
@@ -73,7 +77,7 @@ def _connected(ink: Ink, piece: Piece) -> Image:
     box = piece.box
     mask = ink.masks[piece.polarity][box.y : box.bottom, box.x : box.right].copy()
     x, y = piece.outline[0, 0] - (box.x, box.y)
-    cv2.floodFill(mask, None, (int(x), int(y)), 128, flags=8)  # type: ignore[call-overload]
+    cv2.floodFill(mask, None, (int(x), int(y)), 128, flags=8)
     return cv2.compare(mask, 128, cv2.CMP_EQ)  # type: ignore[call-overload]
 
 
@@ -91,7 +95,7 @@ def _stronger(ink: Ink, piece: Piece, least: float) -> list[Piece]:
     return pieces_of(strong, piece.polarity, (piece.box.x, piece.box.y))
 
 
-def _between(histogram: npt.NDArray[np.float32]) -> float:
+def _between(histogram: npt.NDArray[Any]) -> float:
     """The level that parts values into the two kinds that differ most (Otsu, 1979)."""
     weight = np.cumsum(histogram)
     total = np.cumsum(histogram * np.arange(len(histogram)))
@@ -124,12 +128,12 @@ def _touching(ink: Ink, piece: Piece, settings: SeparateSettings) -> Piece:
     cv2.fillPoly(own, [piece.outline], 255, offset=(-box.x, -box.y))
     strength = cv2.bitwise_and(ink.strength(box, piece.polarity), own)
     necks = _necks(strength, settings)
-    own = cv2.bitwise_and(own, ink.masks[piece.polarity][box.y : box.bottom, box.x : box.right])
+    parted = cv2.bitwise_and(own, ink.masks[piece.polarity][box.y : box.bottom, box.x : box.right])
     for x, slant in necks:
         reach = slant * box.height / 2
         # A line of four neighbors parts even what hangs together by corners.
-        cv2.line(own, (round(x + reach), 0), (round(x - reach), box.height - 1), 0, 1, cv2.LINE_4)  # type: ignore[call-overload]
-    atoms = [atom for atom in pieces_of(own, piece.polarity, (box.x, box.y)) if atom.box.area > 2] if necks else []
+        cv2.line(parted, (round(x + reach), 0), (round(x - reach), box.height - 1), 0, 1, cv2.LINE_4)
+    atoms = [atom for atom in pieces_of(parted, piece.polarity, (box.x, box.y)) if atom.box.area > 2] if necks else []
     if len(atoms) < 2:
         return piece
     # An atom lies on one side of each line, and so does its first pixel.
@@ -156,17 +160,18 @@ def _necks(strength: Image, settings: SeparateSettings) -> list[tuple[float, flo
     small = cv2.resize(strength, (columns, _ROWS), interpolation=cv2.INTER_AREA)
     edge = round(_NARROWEST * _ROWS)
     usual = float(small.sum()) / columns
+    faint = float(small.max()) / 4
     lines: list[tuple[float, int, float]] = []
     for slant in _SLANTS:
         sheared = small
         if slant:
             shear = np.array([[1, slant, -slant * _ROWS / 2], [0, 1, 0]], np.float32)
             sheared = cv2.warpAffine(small, shear, (columns, _ROWS), flags=cv2.INTER_LINEAR)
-        crossing = cv2.reduce(sheared, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32F)
-        low = (crossing == cv2.erode(crossing, np.ones((1, 5), np.uint8))) & (crossing <= settings.neck * usual)
-        lines += [
-            (float(crossing[0, x]), x, slant) for x in np.flatnonzero(low[0]).tolist() if edge <= x < columns - edge
-        ]
+        crossing = cv2.reduce(sheared, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32F)[0] / usual
+        seen = sheared > faint
+        tall = (_ROWS - seen.argmax(axis=0) - seen[::-1].argmax(axis=0)) * seen.any(axis=0) / _ROWS
+        for cost, limit in ((crossing, settings.neck), (tall, settings.waist)):
+            lines += [(float(cost[x]), x, slant) for x in _valleys(cost, limit) if edge <= x < columns - edge]
     most = min(round(settings.cuts * width / height), settings.most)
     kept: list[tuple[int, float]] = []
     for reach in (_FAR, _CLOSE):  # everywhere first, then more where ink is least
@@ -174,3 +179,12 @@ def _necks(strength: Image, settings: SeparateSettings) -> list[tuple[float, flo
             if len(kept) < most and all(abs(x - at) > reach or abs(slant - other) > 0.5 for at, other in kept):
                 kept.append((x, slant))
     return sorted(((x + 0.5) / scale, slant) for x, slant in kept)
+
+
+def _valleys(cost: npt.NDArray[np.floating], limit: float) -> list[int]:
+    """Where values (n,) are least of the five around and under a limit; of a run of such places its middle."""
+    padded = np.pad(cost, 2, constant_values=np.inf)
+    least = np.lib.stride_tricks.sliding_window_view(padded, 5).min(axis=1)
+    places = np.flatnonzero((cost == least) & (cost <= limit))
+    runs = np.split(places, np.flatnonzero(np.diff(places) > 1) + 1)
+    return [int(run[len(run) // 2]) for run in runs if len(run)]

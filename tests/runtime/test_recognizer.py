@@ -24,7 +24,8 @@ PAPER, INK = 230, 20
 class BarReader(ArtifactClassifier):
     """Reads bars, solid or hollow: one whose width is (d + 1) tenths of its height is the digit d.
 
-    One wider than tall is no digit, nor is ink that lacks a side. ``sure`` says how sure it is of a label, 0.99 where it says nothing; what is left goes to the other labels alike.
+    One wider than tall is no digit, nor is ink that lacks a side.
+    ``sure`` says how sure it is of a label, 0.99 where it says nothing; what is left goes to the other labels alike.
     """
 
     def __init__(self, sure: Mapping[str, float] | None = None) -> None:

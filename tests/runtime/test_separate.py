@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 import pytest
@@ -61,7 +63,7 @@ def test_each_of_touching_digits_is_a_candidate_and_shares_no_ink_with_the_next(
     found = [best(detect(luma).crops, box) for box in boxes]
     assert min(crop.box.iou(box) for crop, box in zip(found, boxes, strict=True)) >= 0.7
     assert len({crop.group for crop in found}) == 1
-    for left, right in zip(found, found[1:], strict=False):
+    for left, right in pairwise(found):
         assert not left.parts & right.parts
 
 
