@@ -234,13 +234,13 @@ _FILLS = 0.3  # height from which a digit inside a ring is what was meant, as a 
 
 def _why_nothing(luma: Image, detection: Detection, unsure: bool) -> str:
     """Why no digit was read, in a few words that say what to do."""
-    if not detection.crops:
-        if detection.brightness < _DARK:
-            return "too dark: add light"
-        return "ink too small: move closer" if detection.small >= _SPECKS else "no ink in view"
-    if _sharpness(luma, [crop.box for crop in detection.crops]) < _SHARP:
-        return "blurred: hold still, or focus"
-    return "unsure: write more clearly, or move closer" if unsure else "ink, but no digit in it"
+    if detection.crops:
+        if _sharpness(luma, [crop.box for crop in detection.crops]) < _SHARP:
+            return "blurred: hold still, or focus"
+        return "unsure: write more clearly, or move closer" if unsure else "no digit in view"
+    if detection.brightness < _DARK:
+        return "too dark: add light"
+    return "ink too small: move closer" if detection.small >= _SPECKS else "no digit in view"
 
 
 _DARK = 30  # paper at which a webcam's noise drowns ink, in gray levels

@@ -67,7 +67,7 @@ def test_each_picture_has_a_line_for_people() -> None:
     assert code == 0
     assert lines == [
         "two.jpg: 77 (2 digits)",
-        "blank.png: nothing read (no ink in view)",
+        "blank.png: nothing read (no digit in view)",
         "pages/p2.png: 777 (3 digits)",
         "pages/p10.png: 7 (1 digit)",
     ]

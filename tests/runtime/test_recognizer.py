@@ -237,7 +237,7 @@ def blurred() -> Image:
     ("luma", "sure", "hint"),
     [
         (page(bar(1, 100, 100)), {}, ""),
-        (page(), {}, "no ink"),
+        (page(), {}, "no digit"),
         (np.full((480, 640), 12, np.uint8), {}, "too dark"),
         (page(NO_DIGIT), {}, "no digit"),
         (page(bar(1, 100, 100)), {"1": 0.5}, "unsure"),

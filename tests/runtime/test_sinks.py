@@ -33,7 +33,7 @@ def result(text: str = "", unsure: str = "") -> Result:
         tuple(reading(label, 10, 200, 0.4) for label in unsure),
         numbers,
         {"detect": 0.71234, "classify": 0.2, "total": 1.1},
-        "" if text else "no ink in view",
+        "" if text else "no digit in view",
     )
 
 
