@@ -72,9 +72,9 @@ class EpochSettings:
     """
 
     drawn: float = 0.12
-    nones: float = 0.12
-    crops: float = 0.3
-    crop_nones: float = 0.2
+    nones: float = 0.1
+    crops: float = 0.5
+    crop_nones: float = 0.4
     none_pool: int = 40_000
 
     def counts(self, digits: int, with_crops: bool) -> Counts:

@@ -38,7 +38,7 @@ class FitSettings:
         weight_decay: AdamW's, decoupled.
         average: span of the averaged weights that validation and the saved model use, as a share of all steps.
         epoch: what an epoch is made of.
-        none_margin: how far the logit of ``none`` must lead for it to be the answer. In training one in six
+        none_margin: how far the logit of ``none`` must lead for it to be the answer. In training one in four
             pictures is no digit; the network's answers are to be those for a world of digits, such as MNIST, and the
             runtime adds what it knows of cameras.
         limit: use this many training digits only, for a trial; None for all.
