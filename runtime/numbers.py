@@ -16,24 +16,24 @@ MAX_RATIO = 1.9
 """Greatest ratio of neighbors' heights."""
 
 
-def group_numbers(readings: Sequence[Reading], unsure: Sequence[Reading] = ()) -> tuple[Number, ...]:
+def group_numbers(readings: Sequence[Reading], unread: Sequence[Box] = ()) -> tuple[Number, ...]:
     """Group readings into numbers; each reading is in exactly one.
 
     Each digit is linked to the nearest one on its right that may follow it; so a number may climb with its line.
 
     Args:
         readings: accepted digits.
-        unsure: ink that may be digits; where it stands between two readings, they are two numbers, since what a number
-            with a digit left out says is wrong.
+        unread: ink of a digit's size that was not read; where it stands between two readings, they are two numbers,
+            since what a number with a digit left out says is wrong.
 
     Returns:
         Numbers in reading order: line by line from the top, from left to right in each.
     """
-    order = sorted((*readings, *unsure), key=lambda r: r.box.center[0])
-    left_out = {id(reading) for reading in unsure}
+    order = [(reading.box, reading) for reading in readings] + [(box, None) for box in unread]
+    order.sort(key=lambda item: item[0].center[0])
     follower: dict[int, int] = {}
     taken: set[int] = set()
-    for _, i, j in sorted(_links(order)):
+    for _, i, j in sorted(_links([box for box, _ in order])):
         if i not in follower and j not in taken:
             follower[i] = j
             taken.add(j)
@@ -43,8 +43,9 @@ def group_numbers(readings: Sequence[Reading], unsure: Sequence[Reading] = ()) -
             chain: list[Reading] = []
             at: int | None = first
             while at is not None:
-                if id(order[at]) not in left_out:
-                    chain.append(order[at])
+                reading = order[at][1]
+                if reading is not None:
+                    chain.append(reading)
                 elif chain:
                     numbers.append(_number(chain))
                     chain = []
@@ -54,16 +55,16 @@ def group_numbers(readings: Sequence[Reading], unsure: Sequence[Reading] = ()) -
     return tuple(number for line in _lines(numbers) for number in line)
 
 
-def _links(order: Sequence[Reading]) -> Iterator[tuple[float, int, int]]:
-    """Pairs of readings, sorted by their centers, that may be neighbors of a number: gap, left one, right one."""
-    tallest = max((reading.box.height for reading in order), default=0)
-    widest = max((reading.box.width for reading in order), default=0)
+def _links(order: Sequence[Box]) -> Iterator[tuple[float, int, int]]:
+    """Pairs of boxes, sorted by their centers, that may be neighbors of a number: gap, left one, right one."""
+    tallest = max((box.height for box in order), default=0)
+    widest = max((box.width for box in order), default=0)
     for i, left in enumerate(order):
         for j in range(i + 1, len(order)):
             right = order[j]
-            if right.box.center[0] - left.box.right > MAX_GAP * tallest + widest / 2:
+            if right.center[0] - left.right > MAX_GAP * tallest + widest / 2:
                 break  # its middle is too far off for its left edge to be near, and so are all that follow
-            gap = _gap(left.box, right.box)
+            gap = _gap(left, right)
             if gap is not None:
                 yield gap, i, j
 

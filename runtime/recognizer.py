@@ -73,22 +73,25 @@ class Recognizer:
         candidates = [Candidate(_shift(crops[i].box, offset), probabilities[i], crops[i].pixels) for i in kept]
         readings: list[Reading] = []
         unsure: list[Reading] = []
+        other: list[Box] = []
         for candidate, seen in zip(candidates, self._follow(candidates), strict=True):
             best = int(seen.probabilities.argmax())
             confidence = float(seen.probabilities[best])
             if best not in self._digits or confidence < self._unsure:
-                continue  # not a digit
+                other.append(candidate.box)
+                continue
             prediction = Prediction(candidate.probabilities)
             label = self._classifier.labels[best]
             reading = Reading(candidate.box, label, confidence, prediction, seen.track, seen.age)
             (readings if confidence >= self._accept else unsure).append(reading)
         readings, unsure = _without_nested(readings, unsure)
-        numbers = group_numbers(readings, unsure)
+        other = _apart(other, readings)
+        numbers = group_numbers(readings, [*other, *(reading.box for reading in unsure)])
         letters = _letters(numbers, unsure, [_shift(box, offset) for box in detection.ink])
         if letters:
             readings = [reading for reading in readings if reading not in letters]
             unsure += letters
-            numbers = group_numbers(readings, unsure)
+            numbers = group_numbers(readings, [*other, *(reading.box for reading in unsure)])
         milliseconds = {
             "detect": (detected - started) * 1e3,
             "classify": (classified - detected) * 1e3,
@@ -230,6 +233,17 @@ def _without_nested(readings: list[Reading], unsure: list[Reading]) -> tuple[lis
 
 
 _FILLS = 0.3  # height from which a digit inside a ring is what was meant, as a share of the ring's height
+
+
+def _apart(boxes: list[Box], readings: Sequence[Reading]) -> list[Box]:
+    """The boxes of which no more than a third lies in a reading's: what is left is ink of its own."""
+    if not boxes or not readings:
+        return boxes
+    a = np.array([_corners(box) for box in boxes], np.float64)
+    b = np.array([_corners(reading.box) for reading in readings], np.float64)
+    sides = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2])
+    shared = np.prod(np.maximum(sides, 0), axis=2).max(axis=1)
+    return [box for box, part in zip(boxes, shared.tolist(), strict=True) if 3 * part <= box.area]
 
 
 def _why_nothing(luma: Image, detection: Detection, unsure: bool) -> str:

@@ -24,7 +24,7 @@ def row(text: str, x: int = 0, y: int = 0, *, gap: int = 8, slope: float = 0.0) 
 
 
 def texts(readings: list[Reading], unsure: list[Reading] | None = None) -> list[str]:
-    return [number.text for number in group_numbers(readings, unsure or [])]
+    return [number.text for number in group_numbers(readings, [one.box for one in unsure or []])]
 
 
 def test_nothing_read_is_no_number() -> None:
@@ -146,7 +146,7 @@ scattered = st.lists(
 def test_each_reading_is_in_exactly_one_number_and_no_unsure_one_is(
     readings: list[Reading], unsure: list[Reading]
 ) -> None:
-    numbers = group_numbers(readings, unsure)
+    numbers = group_numbers(readings, [one.box for one in unsure])
     held = [id(part) for number in numbers for part in number.readings]
     assert sorted(held) == sorted(map(id, readings))
     for number in numbers:

@@ -228,6 +228,11 @@ def test_an_unsure_digit_parts_the_number_that_it_stands_in() -> None:
     assert labels(result.unsure) == "0"
 
 
+def test_ink_that_is_no_digit_parts_the_number_that_it_stands_in() -> None:
+    luma = page(bar(2, 100, 100), Box(126, 110, 44, 40), bar(3, 178, 100))
+    assert [number.text for number in read(luma).numbers] == ["2", "3"]
+
+
 def blurred() -> Image:
     drawn = draw_page(["407"], (640, 480), np.random.default_rng(0), pen=PENS["marker"], digit_height=150)
     return np.asarray(cv2.GaussianBlur(cv2.cvtColor(drawn.pixels, cv2.COLOR_BGR2GRAY), (0, 0), 8))
