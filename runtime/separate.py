@@ -169,7 +169,7 @@ def _necks(strength: Image, settings: SeparateSettings) -> list[tuple[float, flo
             sheared = cv2.warpAffine(small, shear, (columns, _ROWS), flags=cv2.INTER_LINEAR)
         crossing = cv2.reduce(sheared, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32F)[0] / usual
         seen = sheared > faint
-        tall = (_ROWS - seen.argmax(axis=0) - seen[::-1].argmax(axis=0)) * seen.any(axis=0) / _ROWS
+        tall = (_ROWS - seen.argmax(axis=0) - seen[::-1].argmax(axis=0)) * seen.any(axis=0) / np.float32(_ROWS)
         for cost, limit in ((crossing, settings.neck), (tall, settings.waist)):
             lines += [(float(cost[x]), x, slant) for x in _valleys(cost, limit) if edge <= x < columns - edge]
     most = min(round(settings.cuts * width / height), settings.most)
@@ -181,10 +181,14 @@ def _necks(strength: Image, settings: SeparateSettings) -> list[tuple[float, flo
     return sorted(((x + 0.5) / scale, slant) for x, slant in kept)
 
 
-def _valleys(cost: npt.NDArray[np.floating], limit: float) -> list[int]:
+def _valleys(cost: npt.NDArray[np.float32], limit: float) -> list[int]:
     """Where values (n,) are least of the five around and under a limit; of a run of such places its middle."""
-    padded = np.pad(cost, 2, constant_values=np.inf)
-    least = np.lib.stride_tricks.sliding_window_view(padded, 5).min(axis=1)
-    places = np.flatnonzero((cost == least) & (cost <= limit))
-    runs = np.split(places, np.flatnonzero(np.diff(places) > 1) + 1)
-    return [int(run[len(run) // 2]) for run in runs if len(run)]
+    least = cv2.erode(cost[None], np.ones((1, 5), np.uint8))[0]
+    places = np.flatnonzero((cost == least) & (cost <= limit)).tolist()
+    found = []
+    first = 0
+    for i in range(len(places)):
+        if i + 1 == len(places) or places[i + 1] > places[i] + 1:
+            found.append(places[(first + i + 1) // 2])
+            first = i + 1
+    return found
