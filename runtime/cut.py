@@ -26,7 +26,7 @@ class Cutter:
         corners = [(p.box.x, p.box.y, p.box.right, p.box.bottom) for p in ink.pieces]
         self._left, self._top, self._right, self._bottom = np.array(corners, np.int32).reshape(-1, 4).T.copy()
 
-    def cut(self, pieces: Sequence[Piece], group: int, parts: frozenset[int]) -> Crop | None:
+    def cut(self, pieces: Sequence[Piece], group: int, parts: frozenset[int], share: float) -> Crop | None:
         """The crop of some pieces of one polarity; None where hardly any ink of them is left."""
         box, polarity = union([piece.box for piece in pieces]), pieces[0].polarity
         full = self._outward(box)
@@ -54,7 +54,7 @@ class Cutter:
         x, y = max(round((left - tx) / sx), full.x), max(round((top - ty) / sy), full.y)
         right, bottom = round((left + width - tx) / sx), round((top + height - ty) / sy)
         seen = Box(x, y, max(min(right, full.right) - x, 1), max(min(bottom, full.bottom) - y, 1))
-        return Crop(seen, pixels, polarity, np.array([[sx, 0, tx], [0, sy, ty]], np.float32), group, parts)
+        return Crop(seen, pixels, polarity, np.array([[sx, 0, tx], [0, sy, ty]], np.float32), group, parts, share)
 
     def to_frame(self, box: Box) -> Box:
         """A box of the search image in the frame's pixels."""

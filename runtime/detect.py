@@ -93,9 +93,9 @@ def detect(luma: Image, settings: DetectSettings = DetectSettings()) -> Detectio
     tall = [piece for piece in pieces if piece.box.height >= settings.min_height]
     dropped = max(len(tall) - settings.max_candidates, 0)
     candidates = [
-        (group, chosen, parts)
+        (group, chosen, parts, share)
         for group, cluster in enumerate(_clusters(pieces, settings))
-        for chosen, parts in _alternatives(cluster)
+        for chosen, parts, share in _alternatives(cluster)
         if _may_be_digit(union([piece.box for piece in chosen]), search.shape, settings)
     ]
     if len(candidates) > settings.max_candidates:
@@ -103,7 +103,8 @@ def detect(luma: Image, settings: DetectSettings = DetectSettings()) -> Detectio
         candidates.sort(key=lambda c: -max(piece.box.height for piece in c[1]))
         candidates = sorted(candidates[: settings.max_candidates], key=lambda c: c[0])
     cutter = Cutter(luma, ink)
-    crops = [crop for group, chosen, parts in candidates if (crop := cutter.cut(chosen, group, parts)) is not None]
+    cut = (cutter.cut(chosen, group, parts, share) for group, chosen, parts, share in candidates)
+    crops = [crop for crop in cut if crop is not None]
     small = sum(max(piece.box.width, piece.box.height) < settings.min_height for piece in pieces)
     return Detection(
         tuple(crops),
@@ -163,11 +164,12 @@ def _may_be_one(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> npt.N
     return near & ~(side_by_side & (shorter > 0.6 * taller))
 
 
-def _alternatives(cluster: Sequence[Piece]) -> list[tuple[list[Piece], frozenset[int]]]:
+def _alternatives(cluster: Sequence[Piece]) -> list[tuple[list[Piece], frozenset[int], float]]:
     """What of a cluster may be a digit: each piece, all, with more than two each pair, and runs of a piece's atoms.
 
     Returns:
-        For each the pieces to cut out, and the numbers of their atoms in the cluster.
+        For each the pieces to cut out, the numbers of their atoms in the cluster, and the share that they are of the
+        piece that they were cut from.
     """
     numbers: list[range] = []
     for piece in cluster:
@@ -179,9 +181,15 @@ def _alternatives(cluster: Sequence[Piece]) -> list[tuple[list[Piece], frozenset
         sets += np.argwhere(np.triu(_may_be_one(boxes[:, None], boxes[None]), 1)).tolist()
     if len(cluster) > 1:
         sets.append([*range(len(cluster))])
-    found = [([cluster[i] for i in members], frozenset(n for i in members for n in numbers[i])) for members in sets]
+    found = [
+        ([cluster[i] for i in members], frozenset(n for i in members for n in numbers[i]), 1.0) for members in sets
+    ]
     for piece, own in zip(cluster, numbers, strict=True):
-        found += [([piece.atoms[n] for n in sorted(run)], frozenset(own[n] for n in run)) for run in piece.runs]
+        # The outline's length goes with that of the stroke.
+        lengths = [cv2.arcLength(atom.outline, True) for atom in piece.atoms]
+        for run in piece.runs:
+            share = sum(lengths[n] for n in run) / sum(lengths)
+            found.append(([piece.atoms[n] for n in sorted(run)], frozenset(own[n] for n in run), share))
     return found
 
 

@@ -146,7 +146,10 @@ def _best_covers(crops: Sequence[Crop], scores: npt.NDArray[np.floating]) -> lis
     for i in sorted(contested):
         groups.setdefault(crops[i].group, []).append(i)
     for members in groups.values():
-        kept += _best_cover(members, crops, scores)
+        cover = _best_cover(members, crops, scores)
+        # Touching digits leave little ink over; a word in which some stroke looks like a digit does.
+        read = sum(crops[i].share for i in cover if crops[i].share < 1 and scores[i] >= 0.5)
+        kept += [i for i in cover if crops[i].share == 1 or read >= _EXPLAINED]
     return sorted(kept)
 
 
@@ -171,6 +174,7 @@ def _best_cover(members: list[int], crops: Sequence[Crop], scores: npt.NDArray[n
     return sorted(max(covers.values())[1])
 
 
+_EXPLAINED = 0.8  # share of a cut piece's ink that its digits must hold
 _ALIKE = 1e-4  # scores that differ by rounding
 
 

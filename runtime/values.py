@@ -98,6 +98,7 @@ class Crop:
         group: crops with the same number are alternatives made of the same ink: a whole and its parts.
         parts: the pieces of ink that the crop covers, numbered within its group; alternatives that share one exclude
             each other.
+        share: how much of the connected ink that it was cut out of the crop holds, 0–1; 1 where nothing was cut.
     """
 
     box: Box
@@ -106,6 +107,7 @@ class Crop:
     transform: npt.NDArray[Any]
     group: int
     parts: frozenset[int]
+    share: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
