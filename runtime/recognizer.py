@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from runtime.backends import Classifier
+from runtime.bars import is_stroke
 from runtime.detect import Detection, DetectSettings, detect
 from runtime.errors import UsageError
 from runtime.numbers import group_numbers
@@ -77,11 +78,13 @@ class Recognizer:
         for candidate, seen in zip(candidates, self._follow(candidates), strict=True):
             best = int(seen.probabilities.argmax())
             confidence = float(seen.probabilities[best])
+            label = self._classifier.labels[best]
             if best not in self._digits or confidence < self._unsure:
                 other.append(candidate.box)
                 continue
+            if label == "1" and not is_stroke(frame.luma, candidate.box):
+                continue
             prediction = Prediction(candidate.probabilities)
-            label = self._classifier.labels[best]
             reading = Reading(candidate.box, label, confidence, prediction, seen.track, seen.age)
             (readings if confidence >= self._accept else unsure).append(reading)
         readings, unsure = _without_nested(readings, unsure)

@@ -1,0 +1,57 @@
+"""Tell a 1 from what looks like one: the edge of a sheet, a piece of a ruling."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from runtime.values import Box, Image
+
+EVEN = 0.4
+"""Least ratio of the steps in brightness on both sides of a stroke; at an edge one of them is missing."""
+
+GOES_ON = 0.4
+"""Strength with which a line goes on beyond both ends from which it is longer than its ink, as a share of the ink's."""
+
+
+def is_stroke(luma: Image, box: Box) -> bool:
+    """Whether upright ink is a stroke by itself.
+
+    Args:
+        luma: uint8 (height, width).
+        box: of the ink, in ``luma``'s pixels.
+
+    Returns:
+        False where paper lies on one side only, and where the line goes on at both ends.
+    """
+    height, width = luma.shape
+    margin = max(box.width // 2, 2)
+    rows = luma[max(box.y, 0) : box.bottom]
+    left = rows[:, max(box.x - 2 * margin, 0) : max(box.x - margin // 2, 0)]
+    right = rows[:, box.right + margin // 2 : box.right + 2 * margin]
+    if not left.size or not right.size:
+        return True
+    beside = float(np.median(left)), float(np.median(right))
+    patch = rows[:, max(box.x, 0) : box.right].astype(np.float32)
+    paper = sum(beside) / 2
+    # The ink: of each row the pixel that differs most from the paper.
+    at = np.abs(patch - paper).argmax(axis=1)
+    ink = float(np.median(patch[np.arange(len(patch)), at]))
+    steps = sorted((abs(beside[0] - ink), abs(beside[1] - ink)))
+    if steps[0] < EVEN * steps[1]:
+        return False
+    # Along the stroke's own slope, a quarter of its height beyond either end.
+    y = np.arange(len(patch))
+    slope, start = np.polyfit(y, at + 0.0, 1) if len(patch) > 3 else (0.0, patch.shape[1] / 2)
+    reach = max(box.height // 4, 3)
+    goes_on = 0
+    for beyond in (np.arange(-reach, -2), np.arange(2, reach) + len(patch)):
+        ys = beyond + box.y
+        xs = np.rint(start + slope * beyond + box.x).astype(int)
+        seen = (ys >= 0) & (ys < height) & (xs >= 1) & (xs < width - 1)
+        if seen.sum() < 2:
+            goes_on += 1  # out of view
+            continue
+        around = np.stack([luma[ys[seen], xs[seen] + dx] for dx in (-1, 0, 1)]).astype(np.float32)
+        strongest = np.abs(around - paper).max(axis=0)
+        goes_on += float(np.median(strongest)) >= GOES_ON * abs(ink - paper)
+    return goes_on < 2
