@@ -21,15 +21,16 @@ def is_stroke(luma: Image, box: Box) -> bool:
         box: of the ink, in ``luma``'s pixels.
 
     Returns:
-        False where paper lies on one side only, and where the line goes on at both ends.
+        False where paper lies on one side only, as it does at the picture's border, and where the line goes on at both
+        ends.
     """
     height, width = luma.shape
     margin = max(box.width // 2, 2)
     rows = luma[max(box.y, 0) : box.bottom]
     left = rows[:, max(box.x - 2 * margin, 0) : max(box.x - margin // 2, 0)]
     right = rows[:, box.right + margin // 2 : box.right + 2 * margin]
-    if not left.size or not right.size:
-        return True
+    if box.x < 2 or box.right > width - 2 or not left.size or not right.size:
+        return False
     beside = float(np.median(left)), float(np.median(right))
     patch = rows[:, max(box.x, 0) : box.right].astype(np.float32)
     paper = sum(beside) / 2

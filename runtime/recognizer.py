@@ -70,7 +70,7 @@ class Recognizer:
         pixels = np.stack([crop.pixels for crop in crops]) if crops else np.empty((0, 28, 28), np.uint8)
         probabilities = self._classifier.probabilities(pixels)
         classified = perf_counter()
-        kept = _best_covers(crops, probabilities[:, self._digits].max(axis=1) if len(crops) else np.empty(0))
+        kept = _best_covers(crops, probabilities[:, self._digits])
         candidates = [Candidate(_shift(crops[i].box, offset), probabilities[i], crops[i].pixels) for i in kept]
         readings: list[Reading] = []
         unsure: list[Reading] = []
@@ -124,7 +124,7 @@ class Recognizer:
         return self._tracker.update(candidates)
 
 
-def _best_covers(crops: Sequence[Crop], scores: npt.NDArray[np.floating]) -> list[int]:
+def _best_covers(crops: Sequence[Crop], digits: npt.NDArray[np.floating]) -> list[int]:
     """Of each group of alternatives, the ones that explain its ink best.
 
     A cover's score is the sum over its parts of how sure a digit the crop is that holds the part; parts that no crop
@@ -133,11 +133,12 @@ def _best_covers(crops: Sequence[Crop], scores: npt.NDArray[np.floating]) -> lis
 
     Args:
         crops: candidates; the alternatives of a group share its number.
-        scores: float (n,), probability of each crop's likeliest digit.
+        digits: float (n, 10), probabilities of each crop.
 
     Returns:
         Indices of the kept crops, ascending.
     """
+    scores = digits.max(axis=1, initial=0)
     # Crops that share no ink with another stand by themselves; only those that do must be chosen between.
     rivals: dict[tuple[int, int], list[int]] = {}
     for i, crop in enumerate(crops):
@@ -150,9 +151,12 @@ def _best_covers(crops: Sequence[Crop], scores: npt.NDArray[np.floating]) -> lis
         groups.setdefault(crops[i].group, []).append(i)
     for members in groups.values():
         cover = _best_cover(members, crops, scores)
-        # Touching digits leave little ink over; a word in which some stroke looks like a digit does.
-        read = sum(crops[i].share for i in cover if crops[i].share < 1 and scores[i] >= 0.5)
-        kept += [i for i in cover if crops[i].share == 1 or read >= _EXPLAINED]
+        # Touching digits leave little ink over; a word in which some stroke looks like a digit does. And strokes that
+        # touch, such as those of a W, are no row of 1s.
+        read = [i for i in cover if crops[i].share < 1 and scores[i] >= 0.5]
+        others = sum(crops[i].share for i in read if digits[i].argmax() != 1)
+        apart = sum(crops[i].share for i in read) >= _EXPLAINED and others >= _EXPLAINED / 2
+        kept += [i for i in cover if crops[i].share == 1 or apart]
     return sorted(kept)
 
 
