@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from runtime.errors import UsageError, run_command
-from train.augment import AugmentSettings
+from runtime.options import HelpFormatter
 from train.data import load_mnist
 from train.epochs import crop_pools
 from train.quiet import load_tensorflow
@@ -24,7 +24,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Train a digit network on MNIST and on what the runtime's detector cuts out of rendered camera "
         "frames; leave model.keras, history.json and validation-crops.npz in runs/MODEL.",
         epilog="Then: python -m export --model edge",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=HelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("--model", default="edge", help="network to train")
     parser.add_argument(
@@ -33,7 +34,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="folder with MNIST's four idx files or mnist.npz; else $MNIST_DIR, else Keras's cache or download",
     )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the results (default: runs/MODEL)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the results; runs/MODEL unless named")
     parser.add_argument("--epochs", type=int, default=50, help="passes over the training images")
     parser.add_argument("--batch", type=int, default=128, help="pictures a step")
     parser.add_argument(
@@ -62,6 +63,7 @@ def _train(options: argparse.Namespace) -> int:
     if options.frames < 0:
         raise UsageError(f"--frames is {options.frames}; expected 0 or more")
     load_tensorflow()
+    from train.augment import AugmentSettings
     from train.fit import FitSettings, fit
     from train.networks import NETWORKS
 
