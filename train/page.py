@@ -59,6 +59,27 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     return f"<table><thead><tr>{titles}</tr></thead><tbody><tr>{'</tr><tr>'.join(cells)}</tr></tbody></table>"
 
 
+def grid(rows: Sequence[Sequence[str]], heat: Sequence[Sequence[float]], caption: str) -> str:
+    """A matrix that stays one on a phone.
+
+    Args:
+        rows: its cells, with a row of titles first and a title before each row.
+        heat: 0 to 1 for each cell that is no title: how strongly it is marked.
+        caption: how to read it.
+    """
+    head, *body = rows
+    lines = []
+    for (title, *cells), row in zip(body, heat, strict=True):
+        styles = [f' style="--heat:{60 * min(warmth, 1) ** 0.5:.0f}%"' if warmth else "" for warmth in row]
+        marked = "".join(f"<td{style}>{escape(cell)}</td>" for cell, style in zip(cells, styles, strict=True))
+        lines.append(f"<tr><th>{escape(title)}</th>{marked}</tr>")
+    titles = "".join(f"<th>{escape(label)}</th>" for label in head)
+    return (
+        f'<div class="wide"><table class="grid"><caption>{escape(caption)}</caption>'
+        f"<thead><tr>{titles}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
+    )
+
+
 def items(lines: Iterable[str], *, safe: bool = False, kind: str = "") -> str:
     """A list, or nothing where there are no lines; with ``safe`` they are HTML."""
     listed = "".join(f"<li>{line if safe else escape(line)}</li>" for line in lines)

@@ -17,6 +17,9 @@ QUIET = "#8a8f98"
 BLUE, ORANGE = "#3b82f6", "#e0632f"
 """What is shown, and the limit or the other that it is compared with; apart for color-blind eyes too."""
 
+PURPLE = "#a855b8"
+"""A third, where three lines share a plot."""
+
 _INK = "#010203"  # stands for the page's own text color
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
