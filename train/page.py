@@ -105,7 +105,20 @@ def card(pixels: Image, title: str, text: str) -> str:
     return f'<div class="card">{picture(pixels, title)}<div>{text}</div></div>'
 
 
+def sheet(pixels: Image, title: str) -> str:
+    """A picture of many small ones, as wide as the page."""
+    return f'<div class="sheet">{picture(pixels, title)}</div>'
+
+
 def picture(pixels: Image, title: str) -> str:
-    """A picture, uint8 gray or BGR, inside the page."""
-    encoded = base64.b64encode(cv2.imencode(".png", pixels)[1].tobytes()).decode()
-    return f'<img alt="{escape(title)}" src="data:image/png;base64,{encoded}">'
+    """A drawn picture, uint8 gray or BGR, inside the page."""
+    return _embedded(cv2.imencode(".png", pixels)[1].tobytes(), "png", title)
+
+
+def photo(pixels: Image, title: str) -> str:
+    """A picture as a camera sees it, uint8 gray or BGR, inside the page."""
+    return _embedded(cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes(), "jpeg", title)
+
+
+def _embedded(data: bytes, kind: str, title: str) -> str:
+    return f'<img alt="{escape(title)}" src="data:image/{kind};base64,{base64.b64encode(data).decode()}">'
