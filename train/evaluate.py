@@ -10,7 +10,7 @@ from pathlib import Path
 from runtime.errors import SinkError, UsageError, run_command
 from runtime.options import HelpFormatter, positive_integer
 from train.inputs import load_images, open_model
-from train.packages import require
+from train.packages import LOOKING, require
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -78,7 +78,7 @@ def write_files(folder: Path, files: dict[str, str]) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    require("matplotlib", "scipy", "tqdm")
+    require(*LOOKING)
     from train.evaluation import evaluate, evaluation_values, robustness, share_values
     from train.evaluation_page import class_table, evaluation_page, robustness_table
 

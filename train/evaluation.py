@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import mannwhitneyu
+from sklearn.metrics import roc_auc_score
 
 from runtime.values import Image
 from train.inputs import CLASSES, LabeledImages, Model
@@ -234,10 +234,7 @@ def _reading(truth: npt.NDArray[np.integer], probabilities: Floats, threshold: f
     # Where ``none`` leads, the best digit has less than half: a threshold of at least that leaves it out by itself.
     read = (confidence >= threshold) & (probabilities.argmax(axis=1) < NONE)
     count, others = int(digit.sum()), int((~digit).sum())
-    auroc = None
-    if count and others:
-        rank = mannwhitneyu(confidence[digit], confidence[~digit]).statistic
-        auroc = float(rank / (count * others))
+    auroc = float(roc_auc_score(digit, confidence)) if count and others else None
     return Reading(
         threshold,
         share(int((read & digit & (answer == truth)).sum()), count),

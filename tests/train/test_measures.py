@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from train.measures import (
-    average_precision,
     calibration_error,
     class_figures,
     confusion,
@@ -50,12 +49,6 @@ def test_the_figures_of_a_class_are_those_of_its_row_and_column() -> None:
 def test_pictures_of_equal_score_pass_a_threshold_together() -> None:
     curve = precision_recall(np.array([True, False, True]), np.array([0.5, 0.5, 0.5]))
     assert (list(curve.x), list(curve.y)) == ([1.0], [2 / 3])
-
-
-def test_the_area_of_a_perfect_ranking_is_one_and_of_the_worst_is_known() -> None:
-    positive = np.array([True, True, False, False])
-    assert average_precision(precision_recall(positive, np.array([4.0, 3, 2, 1]))) == 1
-    assert average_precision(precision_recall(positive, np.array([1.0, 2, 3, 4]))) == pytest.approx((1 / 3 + 2 / 4) / 2)
 
 
 def test_a_classifier_that_is_right_as_often_as_it_says_has_no_calibration_error() -> None:
