@@ -128,7 +128,7 @@ def fit(
                 )
         model.optimizer.finalize_variable_values(model.trainable_variables)  # the averaged weights
         _hold_back_none(model, settings.none_margin)
-        _save(keras.models.Model(model.inputs, model.outputs, name=settings.model), run / "model.keras")
+        save_model(keras.models.Model(model.inputs, model.outputs, name=settings.model), run / "model.keras")
         checkpoint.unlink(missing_ok=True)
     except OSError as error:
         raise SinkError(
@@ -176,8 +176,8 @@ class _Recorder(keras.callbacks.Callback):
         )
         shown = "".join(f", {name.replace('_', ' ')} {value:.2%}" for name, value in on_crops.items())
         self._bar.set_postfix_str(f"loss {logs['loss']:.4f}, validation {accuracy:.2%}{shown}")
-        _write_json(self._run / "history.json", self._history)
-        _save(self.model, self._run / "checkpoint.keras")
+        write_json(self._run / "history.json", self._history)
+        save_model(self.model, self._run / "checkpoint.keras")
 
 
 def score(model: keras.Model, images: Image, labels: Image) -> tuple[float, float]:
@@ -276,14 +276,15 @@ def _restore(model: keras.Model, run: Path, checkpoint: Path, history: dict[str,
     return epochs[: int(model.optimizer.iterations.numpy()) // steps]
 
 
-def _save(model: keras.Model, path: Path) -> None:
+def save_model(model: keras.Model, path: Path) -> None:
     """Save so that a kill leaves the old file or the new one, never half."""
     fresh = path.with_name(f"fresh-{path.name}")
     model.save(fresh)
     fresh.replace(path)
 
 
-def _write_json(path: Path, value: object) -> None:
+def write_json(path: Path, value: object) -> None:
+    """Write JSON so that a kill leaves the old file or the new one, never half."""
     fresh = path.with_name(f"fresh-{path.name}")
     fresh.write_text(json.dumps(value, indent=1) + "\n")
     fresh.replace(path)
