@@ -194,20 +194,23 @@ def _keras(path: Path) -> Model:
     from train.quiet import load_tensorflow
 
     load_tensorflow()
-    from train.networks import load_model
+    from train.networks import load_model, logits_of
 
     network = load_model(path)
 
     def logits(images: Image) -> Floats:
-        parts = [network.predict_on_batch(images[i : i + 500, ..., None]) for i in range(0, len(images), 500)]
-        return np.concatenate([np.empty((0, network.output_shape[-1]), np.float32), *parts])
+        return logits_of(network, images)
 
+    labels = CLASSES[: network.output_shape[-1]]
+    name = f"{path.parent.name} {path.name}"
+    if path.with_name(MANIFEST).is_file():
+        (first, *_) = load_bundle(path.parent).manifest.artifacts
+        return Model(name, labels, logits, first.temperature, first.none_prior, first.accept)
     history = path.with_name("history.json")
     margin = 0.0
     if history.is_file():
         margin = float(json.loads(history.read_text(encoding="utf-8"))["settings"].get("none_margin", 0.0))
-    labels = CLASSES[: network.output_shape[-1]]
-    return Model(f"{path.parent.name} {path.name}", labels, logits, none_prior=margin)
+    return Model(name, labels, logits, none_prior=margin)
 
 
 def _from_folder(folder: Path) -> LabeledImages:

@@ -1,7 +1,7 @@
 """``python -m train.kaggle``: from Kaggle's digit-recognizer files to a submission.
 
-Below their heads, ``train.csv`` has rows of a label and 784 pixels, ``test.csv`` rows of pixels alone, and the submission
-rows of ``ImageId,Label``, counted from 1.
+Each has a head. Rows of ``train.csv`` are a label and 784 pixels, of ``test.csv`` pixels alone, of the submission
+``ImageId,Label``, counted from 1.
 """
 
 from __future__ import annotations

@@ -14,11 +14,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
+import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 from keras import layers
 
 from runtime.errors import DataError
 from runtime.preprocess import FIELD
+from runtime.values import Image
 
 LABELS = ("0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "none")
 """The meaning of each output, in order."""
@@ -117,6 +120,12 @@ NETWORKS: dict[str, Callable[..., keras.Model]] = {
     build.__name__: build for build in (edge, micro, tiny, small, medium, classic, lenet5, resnet, mobilenet)
 }
 """Builders of untrained networks: input (n, 28, 28, 1) float 0–255, output (n, labels) logits, eleven unless told."""
+
+
+def logits_of(model: keras.Model, images: Image) -> npt.NDArray[np.float32]:
+    """Answers of a network as it stands: uint8 (n, 28, 28) -> float32 (n, labels)."""
+    parts = [model.predict_on_batch(images[i : i + 500, ..., None]) for i in range(0, len(images), 500)]
+    return np.concatenate([np.empty((0, model.output_shape[-1]), np.float32), *parts])
 
 
 def multiply_accumulates(model: keras.Model) -> int:

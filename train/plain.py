@@ -5,6 +5,7 @@ What it trains knows ten digits and nothing of what is none.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
@@ -44,13 +45,19 @@ class PlainSettings:
     seed: int = 0
 
 
-def fit_plain(data: Mnist, settings: PlainSettings, run: Path) -> dict[str, Any]:
+def fit_plain(
+    data: Mnist,
+    settings: PlainSettings,
+    run: Path,
+    watch: Callable[[int, Mapping[str, float]], None] | None = None,
+) -> dict[str, Any]:
     """Train a network of ten classes and leave ``model.keras`` and ``history.json`` in ``run``.
 
     Args:
         data: MNIST; the test images are not touched.
         settings: how to train.
         run: folder for the results.
+        watch: is told each epoch's number, from 1, and its figures.
 
     Returns:
         The history, in the form of ``train.fit.fit``.
@@ -71,9 +78,12 @@ def fit_plain(data: Mnist, settings: PlainSettings, run: Path) -> dict[str, Any]
     history: dict[str, Any] = {"settings": asdict(settings) | {"recipe": "plain"}, "augmentation": {}, "epochs": []}
     try:
         run.mkdir(parents=True, exist_ok=True)
-        for _ in tqdm(range(settings.epochs), settings.model, unit="epoch"):
+        for epoch in tqdm(range(settings.epochs), settings.model, unit="epoch"):
             started = perf_counter()
-            done = model.fit(images[kept, ..., None], labels[kept], settings.batch, verbose=0).history
+            shuffled = np.random.default_rng([settings.seed, epoch]).permutation(kept)
+            batches = [shuffled[i : i + settings.batch] for i in range(0, len(shuffled), settings.batch)]
+            pictures = ((images[chosen, ..., None], labels[chosen]) for chosen in batches)
+            done = model.fit(pictures, steps_per_epoch=len(batches), shuffle=False, verbose=0).history
             validation_loss, accuracy = score(model, images[held], labels[held])
             history["epochs"].append(
                 {
@@ -81,11 +91,14 @@ def fit_plain(data: Mnist, settings: PlainSettings, run: Path) -> dict[str, Any]
                     "accuracy": float(done["accuracy"][0]),
                     "validation_loss": validation_loss,
                     "validation_accuracy": accuracy,
+                    "validation_count": len(held),
                     "learning_rate": settings.learning_rate,
                     "seconds": round(perf_counter() - started, 2),
                 }
             )
             write_json(run / "history.json", history)
+            if watch:
+                watch(epoch + 1, history["epochs"][-1])
         save_model(model, run / "model.keras")
     except OSError as error:
         raise SinkError(f"cannot write to {run} ({error.strerror or error}); name another folder") from error
