@@ -41,7 +41,7 @@ def has_main(path: Path) -> bool:
 
 RUNTIME_COMMANDS = [name for name in RUNTIME_MODULES if has_main(ROOT / "runtime" / f"{name}.py")]
 # What each command of training needs to be given before it would do anything.
-TRAIN_ARGUMENTS = {"train.scenes": ["--out", "frames"]}
+TRAIN_ARGUMENTS = {"train.scenes": ["--out", "frames"], "train.kaggle": ["train.csv", "test.csv"]}
 TRAIN_COMMANDS = [
     "train" if path.stem == "__main__" else f"train.{path.stem}"
     for path in sorted((ROOT / "train").glob("*.py"))
