@@ -117,7 +117,10 @@ def load_images(text: str, data: Path | None = None) -> LabeledImages:
             f"{labels.shape}"
         )
     return LabeledImages(
-        path.name, images, labels.astype(np.uint8), tuple(f"{path.name} {i}" for i in range(len(labels)))
+        "/".join(path.parts[-2:]),
+        images,
+        labels.astype(np.uint8),
+        tuple(f"{path.name} {i}" for i in range(len(labels))),
     )
 
 
