@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import sys
+import tempfile
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runtime.errors import UsageError, run_command
-from runtime.options import HelpFormatter
+from runtime.options import HelpFormatter, positive_integer
 from train.data import Mnist, load_mnist
 from train.evaluate import print_table, write_files
 from train.inputs import keras_model, load_images, open_model
 from train.packages import TRAINING, require
 from train.quiet import load_tensorflow
+from train.workers import Workers, connect, start
 
 if TYPE_CHECKING:
     from train.augment import AugmentSettings
@@ -27,7 +30,10 @@ _PLAIN_BATCH, _BATCH = 32, 128
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns its exit code."""
-    options = _parser().parse_args(argv)
+    given = list(sys.argv[1:] if argv is None else argv)
+    options = _parser().parse_args(given)
+    if options.workers > 1 and "TF_CONFIG" not in os.environ:
+        return run_command(lambda: start([*given, "--workers", "1"], options.workers))
     return run_command(lambda: _extra(options) if options.extra else _train(options))
 
 
@@ -53,6 +59,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the results; runs/MODEL unless named")
     parser.add_argument("--resume", action="store_true", help="go on where a stopped run was")
+    parser.add_argument(
+        "--workers",
+        type=positive_integer,
+        default=1,
+        metavar="N",
+        help="train by so many processes of this machine, each with a GPU of its own where there are any; on several "
+        "machines set TF_CONFIG for each instead",
+    )
     recipe = parser.add_argument_group("recipe")
     recipe.add_argument(
         "--recipe",
@@ -125,11 +139,14 @@ def _check(options: argparse.Namespace) -> None:
 def _train(options: argparse.Namespace) -> int:
     _check(options)
     plain = options.recipe == "plain"
+    if (options.workers > 1 or "TF_CONFIG" in os.environ) and (plain or options.resume):
+        raise UsageError(f"several workers take no {'--recipe plain' if plain else '--resume'}")
     if plain and (options.resume or options.without):
         raise UsageError(f"--recipe plain takes no {'--resume' if options.resume else '--without'}")
     require(*TRAINING)
     augmentation = _augmentation(options.without)
     load_tensorflow()
+    workers = connect()
     from train.epochs import crop_pools
     from train.networks import NETWORKS
 
@@ -142,7 +159,9 @@ def _train(options: argparse.Namespace) -> int:
     accuracies = []
     for seed in seeds:
         run = out / f"seed-{seed}" if options.seeds else out
-        last = _run(options, data, augmentation, crops, run, seed)
+        with tempfile.TemporaryDirectory() as nowhere:
+            own = Path(nowhere) if workers and workers.index else run  # only the chief writes
+            last = _run(options, data, augmentation, crops, own, seed, workers)
         accuracies.append(last["validation_accuracy"])
         print(f"{run / 'model.keras'}: {_told(last)}", flush=True)
     if len(seeds) > 1:
@@ -158,6 +177,7 @@ def _run(
     crops: CropPools | None,
     run: Path,
     seed: int,
+    workers: Workers | None,
 ) -> dict[str, Any]:
     """One training; returns the figures of its last epoch."""
     from train.events import EventWriter
@@ -184,7 +204,7 @@ def _run(
         if done:
             return dict(done["epochs"][-1])
         resume = (run / "checkpoint.keras").is_file()
-    return dict(fit(data, settings, augmentation, run, resume, crops, watch)["epochs"][-1])
+    return dict(fit(data, settings, augmentation, run, resume, crops, watch, workers)["epochs"][-1])
 
 
 def _told(last: dict[str, Any]) -> str:

@@ -23,6 +23,7 @@ from train.crops import VALIDATION_CROPS, LabeledCrops
 from train.data import Mnist
 from train.epochs import CropPools, EpochSettings, Material, gather, make_epoch
 from train.networks import LABELS, NETWORKS, load_model, logits_of
+from train.workers import Workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ def fit(
     resume: bool = False,
     crops: CropPools | None = None,
     watch: Callable[[int, Mapping[str, float]], None] | None = None,
+    workers: Workers | None = None,
 ) -> dict[str, Any]:
     """Train a network and leave ``model.keras``, ``history.json`` and ``validation-crops.npz`` in ``run``.
 
@@ -79,6 +81,8 @@ def fit(
         resume: go on from the checkpoint in ``run``; the result is that of an unbroken run.
         crops: of rendered frames; None to train without.
         watch: is told each epoch's number, from 1, and its figures.
+        workers: the processes that train together, this one among them; each is to call this with the same arguments,
+            but only the chief's ``run`` is kept.
 
     Returns:
         The history, as saved: ``settings``, ``augmentation``, ``crops`` (hashes of both pools, or None), and per epoch
@@ -102,8 +106,11 @@ def fit(
         "epochs": [],
     }
     model = NETWORKS[settings.model]()
+    optimizer = _optimizer(settings, steps)
+    if workers:
+        workers.share(optimizer)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(_optimizer(settings, steps), loss, metrics=["accuracy"], jit_compile=False)
+    model.compile(optimizer, loss, metrics=["accuracy"], jit_compile=False)
     checkpoint = run / "checkpoint.keras"
     if resume:
         history["epochs"] = _restore(model, run, checkpoint, history, steps)
@@ -119,7 +126,7 @@ def fit(
                 total=settings.epochs * steps, initial=first * steps, unit="step", desc=settings.model, mininterval=1
             ) as bar:
                 model.fit(
-                    _batches(material, settings, augmentation, first),
+                    _batches(material, settings, augmentation, first, workers),
                     epochs=settings.epochs,
                     initial_epoch=first,
                     steps_per_epoch=steps,
@@ -131,6 +138,8 @@ def fit(
         hold_back_none(model, settings.none_margin)
         save_model(keras.models.Model(model.inputs, model.outputs, name=settings.model), run / "model.keras")
         checkpoint.unlink(missing_ok=True)
+        if workers:
+            workers.wait()
     except OSError as error:
         raise SinkError(
             f"cannot write to {run} ({error.strerror or error}); free it, or name another folder"
@@ -223,7 +232,7 @@ def _score_crops(model: keras.Model, crops: LabeledCrops) -> dict[str, float]:
 
 
 def _batches(
-    material: Material, settings: FitSettings, augmentation: AugmentSettings, first: int
+    material: Material, settings: FitSettings, augmentation: AugmentSettings, first: int, workers: Workers | None
 ) -> Iterator[tuple[Image, Image]]:
     """Batches of pictures (b, 28, 28, 1) and classes (b,), epoch after epoch; the next epoch is made meanwhile."""
 
@@ -237,7 +246,10 @@ def _batches(
             if epoch + 1 < settings.epochs:
                 coming = ahead.submit(make, epoch + 1)
             for start in range(0, len(pictures), settings.batch):
-                yield pictures[start : start + settings.batch, ..., None], classes[start : start + settings.batch]
+                chosen = slice(start, start + settings.batch)
+                if workers:
+                    chosen = slice(min(start + workers.index, len(pictures) - 1), chosen.stop, workers.count)
+                yield pictures[chosen, ..., None], classes[chosen]
 
 
 def _optimizer(settings: FitSettings, steps: int) -> keras.optimizers.Optimizer:

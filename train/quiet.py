@@ -24,7 +24,8 @@ def load_tensorflow() -> None:
     with quiet():
         import tensorflow as tf
 
-        tf.config.list_logical_devices()
+        if "TF_CONFIG" not in os.environ:  # workers must meet before anything else works
+            tf.config.list_logical_devices()
 
 
 @contextmanager
