@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from runtime.values import Box, Reading
+from runtime.values import Box
 
 GROWN = 0.15
 """Share of a true box's sides by which it is grown, on each side, for the middle of a reading to lie in it."""
@@ -19,7 +19,7 @@ MATCHING_IOU = 0.4
 
 
 class TrueDigit(Protocol):
-    """A digit that is known to stand on the picture."""
+    """A digit that is known, or was read, to stand on the picture."""
 
     @property
     def label(self) -> str:
@@ -62,7 +62,7 @@ class Score:
         return self.right + self.wrong + self.missed
 
 
-def score_readings(truth: Sequence[TrueDigit], readings: Sequence[Reading]) -> Score:
+def score_readings(truth: Sequence[TrueDigit], readings: Sequence[TrueDigit]) -> Score:
     """Compare a frame's readings with what stands on it.
 
     Each reading belongs to one true digit at most, and the other way round; pairs that overlap most come first.
