@@ -23,11 +23,11 @@ from benchmarks.report import Report, Series, read_report
 from benchmarks.subjects import PIPELINE
 from benchmarks.summary import flatten, percentile, session_logs
 from benchmarks.tables import NONE, Section, Table, to_text
-from benchmarks.verdict import milliseconds
+from benchmarks.verdict import duration
 from runtime.errors import BackendError, DataError, run_command
 from runtime.options import HelpFormatter, probability
 
-ALPHA = 0.05
+ALPHA = 0.02
 """Chance that a comparison of two equal runs reports any change at all, before ``--tolerance``."""
 
 TOLERANCE = 0.05
@@ -45,7 +45,8 @@ class Change:
     """A figure in both reports.
 
     Attributes:
-        figure: subject, operation and stage.
+        subject: whose time it is.
+        figure: operation and stage.
         before: median of all samples, in nanoseconds.
         after: likewise.
         change: share by which it takes longer, corrected for the machine's speed; negative is faster.
@@ -55,6 +56,7 @@ class Change:
         verdict: ``slower``, ``faster``, or empty where the change may be chance or is within the tolerance.
     """
 
+    subject: str
     figure: str
     before: int
     after: int
@@ -161,24 +163,28 @@ def compare(before: Report, after: Report, tolerance: float = TOLERANCE) -> Comp
         p, level = corrected[i]
         change, low, high = (math.exp(value) - 1 for value in (tests[i].difference, *tests[i].interval(level)))
         told = p < ALPHA and abs(change) > tolerance
-        name = f"{one.subject}, {one.operation}" + (f", {one.stage}" if one.stage != "total" else "")
+        figure = one.operation + (f", {one.stage}" if one.stage != "total" else "")
         old, new = (percentile(flatten(series.sessions_ns), 50) for series in (one, other))
         verdict = ("slower" if change > 0 else "faster") if told else ""
-        changes.append(Change(name, old, new, change, low, high, p, verdict))
+        changes.append(Change(one.subject, figure, old, new, change, low, high, p, verdict))
     changes.sort(key=lambda change: (change.verdict == "", -abs(change.change)))
     return Comparison(machine, tuple(changes), tuple(_worse(before, after, tolerance)), tuple(notes))
 
 
 def section(found: Comparison, tolerance: float) -> Section:
     """The comparison for a person to read."""
-    rows = [
-        (
-            *(c.figure, milliseconds(c.before), milliseconds(c.after), f"{c.change:+.1%}"),
-            *(f"{c.low:+.0%} to {c.high:+.0%}", f"{c.p:.3f}", c.verdict),
-        )
-        for c in found.changes
-    ]
-    headers = tuple(("", name) for name in ("figure", "before", "after", "change", "interval", "p", ""))
+    headers = tuple(("", name) for name in ("time of", "before", "after", "change", "interval", "p", ""))
+    tables = []
+    for subject in dict.fromkeys(change.subject for change in found.changes):
+        rows = [
+            (
+                *(c.figure, duration(c.before), duration(c.after), f"{c.change:+.1%}"),
+                *(f"{c.low:+.0%} to {c.high:+.0%}", f"{c.p:.3f}", c.verdict),
+            )
+            for c in found.changes
+            if c.subject == subject
+        ]
+        tables.append(Table(headers, tuple(rows), caption=subject))
     slower = sum(c.verdict == "slower" for c in found.changes)
     faster = sum(c.verdict == "faster" for c in found.changes)
     lines = [
@@ -191,7 +197,7 @@ def section(found: Comparison, tolerance: float) -> Section:
         "change": "of the sessions' trimmed mean, the machine's own taken out; medians of all samples before it",
         "interval": f"together they hold with {1 - ALPHA:.0%} confidence (Holm); p: corrected likewise",
     }
-    return Section("Comparison", tuple(lines), (Table(headers, tuple(rows)),) if rows else (), notes, found.notes)
+    return Section("Comparison", tuple(lines), tuple(tables), notes, found.notes)
 
 
 class _Test:
@@ -225,6 +231,7 @@ def _compared(report: Report) -> list[Series]:
         for series in report.series
         if kinds.get(series.subject) == "classifier"
         and (series.operation in OPERATIONS or series.operation.startswith(f"{PIPELINE}, "))
+        and series.stage != "luma"  # OpenCV's own work
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,20 +66,25 @@ def count_tflite(content: bytes) -> Graph | None:
 def count_onnx(content: bytes) -> Graph:
     """Count the constants of an .onnx file; ONNX Runtime tells nothing of its operators.
 
-    ONNX files are protocol buffers: field 7 of the model is the graph, its field 5 the initializers, of which
-    field 9 is the content (onnx.proto of ONNX 1.18).
+    ONNX files are protocol buffers: field 7 of the model is the graph, its field 5 the initializers, of which field 1
+    is the shape and field 2 the type (onnx.proto of ONNX 1.18).
 
     Raises:
         DataError: it is no such file.
     """
     weights = 0
     try:
-        for graph in _fields(content, 7):
-            for initializer in _fields(graph, 5):
-                weights += sum(map(len, _fields(initializer, 9)))
-    except IndexError as error:
-        raise DataError("not an ONNX file: it ends within a field") from error
+        for graph in _messages(content, 7):
+            for initializer in _messages(graph, 5):
+                (kind,) = _numbers(initializer, 2)
+                weights += math.prod(_numbers(initializer, 1)) * _ONNX_BYTES[kind]
+    except (IndexError, KeyError, ValueError) as error:
+        raise DataError("not an ONNX file, or one that ends within a field") from error
     return Graph(None, weights, None)
+
+
+_ONNX_BYTES = {1: 4, 2: 1, 3: 1, 4: 2, 5: 2, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8, 12: 4, 13: 8, 16: 2}
+"""Of an element, by ONNX's number of its type."""
 
 
 def _macs(operator: str, sources: list[dict[str, Any]], result: dict[str, Any]) -> int:
@@ -107,24 +113,41 @@ def _live_bytes(
     return worst
 
 
-def _fields(message: bytes, wanted: int) -> list[bytes]:
-    """The length-delimited fields of a number in a protocol buffer's message."""
-    found, at = [], 0
+def _messages(message: bytes, wanted: int) -> list[bytes]:
+    """The messages of a field's number within a message."""
+    return [value for number, value in _fields(message) if number == wanted and isinstance(value, bytes)]
+
+
+def _numbers(message: bytes, wanted: int) -> list[int]:
+    """The whole numbers of a field's number within a message, packed or each by itself."""
+    found = []
+    for number, value in _fields(message):
+        if number == wanted:
+            at = 0
+            while isinstance(value, bytes) and at < len(value):
+                one, at = _varint(value, at)
+                found.append(one)
+            if isinstance(value, int):
+                found.append(value)
+    return found
+
+
+def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """The fields of a protocol buffer's message: number and value; fixed-width values are skipped."""
+    at = 0
     while at < len(message):
         key, at = _varint(message, at)
-        kind = key & 7
-        if kind == 0:
-            _, at = _varint(message, at)
-        elif kind == 2:
+        if key & 7 == 0:
+            value, at = _varint(message, at)
+            yield key >> 3, value
+        elif key & 7 == 2:
             length, at = _varint(message, at)
             if at + length > len(message):
                 raise IndexError(at)
-            if key >> 3 == wanted:
-                found.append(message[at : at + length])
+            yield key >> 3, message[at : at + length]
             at += length
         else:
-            at += {1: 8, 5: 4}[kind] if kind in (1, 5) else len(message)
-    return found
+            at += {1: 8, 5: 4}[key & 7]
 
 
 def _varint(message: bytes, at: int) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from benchmarks.sections import sections
 from benchmarks.subjects import ADAPTIVE, CHAIN, PIPELINE, TESSERACT
 from benchmarks.summary import intervals
 from benchmarks.tables import NONE, Table, markdown_table, to_markdown, to_text
-from benchmarks.verdict import FRAME, milliseconds, noise, verdict_lines
+from benchmarks.verdict import FRAME, duration, noise, verdict_lines
 from runtime.errors import BackendError, DataError, SinkError, run_command
 from runtime.options import HelpFormatter
 
@@ -135,9 +135,7 @@ def readme_part(report: Report) -> str:
             times = intervals(series.sessions_ns) if series is not None else {}
             middle = times.get(50)
             cells.append(
-                f"{milliseconds(middle.value)} ({milliseconds(middle.low)}–{milliseconds(middle.high)})"
-                if middle
-                else NONE
+                f"{duration(middle.value)} ({duration(middle.low)}–{duration(middle.high)})" if middle else NONE
             )
         known = "–" if artifact.accuracy is None else f"{artifact.accuracy:.2%}"
         runs = f"{subject.interpreter} {subject.version}, {subject.kernels}"
@@ -153,7 +151,7 @@ def readme_part(report: Report) -> str:
                 if read is None or series is None or any(row[:2] == (reader, frame.name) for row in frames):
                     continue
                 middle = intervals(series.sessions_ns).get(50)
-                time = milliseconds(middle.value) if middle else NONE
+                time = duration(middle.value) if middle else NONE
                 frames.append((reader, frame.name, time, f"{read['right']} of {read['digits']}", str(read["invented"])))
     if frames:
         headers = tuple(("", name) for name in ("reader", "frame", "p50", "right", "invented"))

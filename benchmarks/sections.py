@@ -10,9 +10,9 @@ from benchmarks.report import Report, Series, SubjectInfo
 from benchmarks.size import Size
 from benchmarks.startup import FRAMES_PER_SECOND, STEPS, Startup
 from benchmarks.subjects import ADAPTIVE, CHAIN, PIPELINE, STAGES, TESSERACT
-from benchmarks.summary import PERCENTILES, UNSTABLE, flatten, intervals, outliers, percentiles, spread
+from benchmarks.summary import PERCENTILES, UNSTABLE, flatten, intervals, outliers, percentile, percentiles, spread
 from benchmarks.tables import NONE, Section, Table
-from benchmarks.verdict import front, judge, milliseconds, noise, points, ratio, verdict_lines
+from benchmarks.verdict import duration, front, judge, noise, points, ratio, three_digits, verdict_lines
 
 _TIME = (("", "p50"), ("", "95 %"), ("", "p90"), ("", "p99"))
 
@@ -43,9 +43,7 @@ def _verdict(report: Report) -> Section:
     found = judge(report)
     tables: tuple[Table, ...] = ()
     if found is not None and any(choice.misses for choice in found.choices):
-        rows = [
-            (c.subject.name, milliseconds(c.time.value), "; ".join(c.misses) or "keeps them") for c in found.choices
-        ]
+        rows = [(c.subject.name, duration(c.time.value), "; ".join(c.misses) or "keeps them") for c in found.choices]
         tables = (Table((("", "candidate"), ("", "time"), ("", "limits")), tuple(rows), left=3),)
     _, restless = noise(report)
     skipped = [f"skipped: {each.subject}: {each.reason}" for each in report.skipped]
@@ -87,37 +85,51 @@ def _machine(report: Report) -> Section:
 
 def _latency(report: Report) -> Section:
     restless: dict[str, float] = {}
-    rows, others = [], []
-    for subject in report.subjects:
-        series = report.find(subject.name, "probabilities")
-        if subject.kind != "classifier" or series is None:
-            continue
-        invoke, bare, ten, chain = (report.find(subject.name, name) for name in (*LATENCY[:2], *LATENCY[:2:-1]))
-        names = _names(subject, report)
-        outlying = str(outliers(flatten(series.sessions_ns)))
-        times = _times(series, 1e3)
-        rows.append(
-            (
-                *(*names, subject.kernels, _p50(invoke, 1e3), _p50(bare, 1e3), *times, outlying),
-                _spread(series, subject.name, restless),
-            )
-        )
-        share = ratio(ten, chain)
-        before = (_median(subject.load_ns, 1e6), _median(subject.first_call_ns, 1e3), _median(subject.warm_up_ns, 1e3))
-        others.append((*names, subject.version, *before, _p50(chain, 1e3), _p50(ten, 1e3), str(share or NONE)))
-    plan, workload = report.plan, report.workload
-    assert plan is not None
-    assert workload is not None
+    timed = [s for s in report.subjects if s.kind == "classifier" and report.find(s.name, "probabilities")]
+    unit, word = _unit([_middle(report.find(subject.name, "probabilities")) for subject in timed])
     headers = (
-        *(("", "artifact"), ("", "interpreter"), ("", "kernels"), ("µs", "invoke"), ("µs", "bare")),
-        *(("probabilities, µs", name) for _, name in _TIME),
+        *(("", "artifact"), ("", "interpreter"), ("", "kernels"), (word, "invoke"), (word, "bare")),
+        *((f"probabilities, {word}", name) for _, name in _TIME),
         *(("", "out"), ("", "spread")),
     )
     other_headers = (
-        *(("", "artifact"), ("", "interpreter"), ("", "version")),
-        *(("load", "ms"), ("first", "µs"), ("warm", "µs"), ("ten digits, µs", "bare"), ("ten digits, µs", "p50")),
+        *(("", "artifact"), ("", "interpreter"), ("", "version"), ("load", "ms")),
+        *(("first", word), ("warm", word), (f"ten digits, {word}", "bare"), (f"ten digits, {word}", "p50")),
         ("", "share of bare"),
     )
+    tables = []
+    for model in report.models:
+        rows, others = [], []
+        for subject in (each for each in timed if each.model == model.name):
+            invoke, bare, series, chain, ten = (report.find(subject.name, name) for name in LATENCY)
+            assert series is not None
+            names = _names(subject)
+            rows.append(
+                (
+                    *(*names, subject.kernels, _p50(invoke, unit), _p50(bare, unit), *_times(series, unit)),
+                    *(str(outliers(flatten(series.sessions_ns))), _spread(series, subject.name, restless)),
+                )
+            )
+            before = (_median(ns, unit) for ns in (subject.first_call_ns, subject.warm_up_ns))
+            others.append(
+                (
+                    *(*names, subject.version, _median(subject.load_ns, 1e6), *before),
+                    *(_p50(chain, unit), _p50(ten, unit), str(ratio(ten, chain) or NONE)),
+                )
+            )
+        caption = f"{model.name}: " if len(report.models) > 1 else ""
+        if rows:
+            tables += [
+                Table(headers, tuple(rows), left=3, caption=f"{caption}Steady state"),
+                Table(
+                    *(other_headers, tuple(others)),
+                    left=3,
+                    caption=f"{caption}Before the steady state, and ten digits in one call",
+                ),
+            ]
+    plan, workload = report.plan, report.workload
+    assert plan is not None
+    assert workload is not None
     notes = {
         "invoke": "the interpreter alone, its input set before; ONNX Runtime with input and output bound",
         "bare": "convert the pixels, set, invoke, get: the interpreter's own calls, none of this project's",
@@ -133,10 +145,7 @@ def _latency(report: Report) -> Section:
     }
     return Section(
         f"One digit ({workload.crops} real crops in turn, {_core(report)})",
-        tables=(
-            Table(headers, tuple(rows), left=3),
-            Table(other_headers, tuple(others), left=3, caption="Before the steady state, and ten digits in one call"),
-        ),
+        tables=tuple(tables),
         notes=notes,
         warnings=_unstable(restless),
         plots=("latency",),
@@ -177,10 +186,16 @@ def _frames(report: Report) -> Section:
         series = report.find(subject.name, operation)
         if series is not None:
             classify = report.find(subject.name, operation, "classify")
-            rows.append((*_names(subject, report), _p50(classify, 1e6), *_times(series, 1e6)))
-    each = (("", "artifact"), ("", "interpreter"), ("classify", "ms"), *(("total ms", name) for _, name in _TIME))
+            rows.append((subject.model, *_names(subject), _p50(classify, 1e6), *_times(series, 1e6)))
+    each = (
+        ("", "model"),
+        ("", "artifact"),
+        ("", "interpreter"),
+        ("classify", "ms"),
+        *(("total ms", name) for _, name in _TIME),
+    )
     if len(rows) > 1:
-        tables.append(Table(each, tuple(rows), left=2, caption="Ten digits at 640×480, by what classifies"))
+        tables.append(Table(each, tuple(rows), left=3, caption="Ten digits at 640×480, by what classifies"))
     others = _readers(report)
     if others.rows:
         tables.append(others)
@@ -227,15 +242,15 @@ def _peers(report: Report) -> Section:
     own = report.find((found.best or found.choices[0]).subject.name, "set, invoke, get") if found else None
     rows = []
     if own is not None:
-        rows.append((own.subject, "set, invoke, get", *_times(own, 1e3)[:3], "1"))
+        rows.append((own.subject, "set, invoke, get", *_durations(own), "1"))
     versions = {}
     for subject in report.subjects:
         for series in report.series:
             if subject.kind == "peer" and series.subject == subject.name:
                 versions[subject.name] = subject.version
                 share = ratio(series, own)
-                rows.append((subject.name, series.operation, *_times(series, 1e3)[:3], str(share or NONE)))
-    headers = (("", "runs it"), ("", "call"), *(("one digit, µs", name) for _, name in _TIME[:3]), ("", "share"))
+                rows.append((subject.name, series.operation, *_durations(series), str(share or NONE)))
+    headers = (("", "runs it"), ("", "call"), *(("one digit", name) for name in ("p50", "95 %")), ("", "share"))
     notes = {
         "share": "of the time of the first row",
         "float32": "the bundle's float32 ONNX file, converted where need be; every peer gave the float model's labels",
@@ -347,19 +362,18 @@ def _sustained(report: Report) -> Section:
     first, last = run.windows[0], run.windows[-1]
     lines = [
         f"{run.subject}, {run.operation}, without a pause for {last.seconds / 60:.1f} minutes: "
-        f"{milliseconds(run.burst_ns)} at first, {milliseconds(run.kept_ns)} kept up "
+        f"{duration(run.burst_ns)} at first, {duration(run.kept_ns)} kept up "
         f"({run.kept_ns / run.burst_ns - 1:+.0%})"
     ]
     for unit, form in (("celsius", "{:.0f} °C"), ("megahertz", "{:,.0f} MHz")):
         before, after = getattr(first.machine, unit), getattr(last.machine, unit)
-        if before is not None and after is not None:
+        if before is not None and after is not None and before != after:
             lines.append(f"from {form.format(before)} to {form.format(after)}")
     return Section("Sustained load", tuple(lines), plots=("sustained",))
 
 
-def _names(subject: SubjectInfo, report: Report) -> tuple[str, str]:
-    model = f"{subject.model} " if len(report.models) > 1 else ""
-    return model + subject.artifact, subject.interpreter + (f" ×{subject.threads}" if subject.threads > 1 else "")
+def _names(subject: SubjectInfo) -> tuple[str, str]:
+    return subject.artifact, subject.interpreter + (f" ×{subject.threads}" if subject.threads > 1 else "")
 
 
 def _times(series: Series, unit: float) -> tuple[str, ...]:
@@ -368,8 +382,27 @@ def _times(series: Series, unit: float) -> tuple[str, ...]:
     if 50 not in found:
         return (NONE,) * (1 + len(PERCENTILES))
     middle = found[50]
-    tails = [_number(found[p].value / unit) if p in found else NONE for p in PERCENTILES[1:]]
-    return (_number(middle.value / unit), f"{_number(middle.low / unit)}–{_number(middle.high / unit)}", *tails)
+    tails = [three_digits(found[p].value / unit) if p in found else NONE for p in PERCENTILES[1:]]
+    return (
+        three_digits(middle.value / unit),
+        f"{three_digits(middle.low / unit)}–{three_digits(middle.high / unit)}",
+        *tails,
+    )
+
+
+def _unit(medians: Sequence[int]) -> tuple[float, str]:
+    """Nanoseconds of the unit that suits a table, and its name: milliseconds where most take more than two."""
+    return (1e6, "ms") if sorted([*medians, 0])[len(medians) // 2] > 2_000_000 else (1e3, "µs")
+
+
+def _middle(series: Series | None) -> int:
+    return percentile(flatten(series.sessions_ns), 50) if series is not None else 0
+
+
+def _durations(series: Series) -> tuple[str, str]:
+    """Median and its interval, each in the unit that suits it."""
+    middle = intervals(series.sessions_ns).get(50)
+    return (duration(middle.value), f"{duration(middle.low)}–{duration(middle.high)}") if middle else (NONE, NONE)
 
 
 def _p50(series: Series | None, unit: float) -> str:
@@ -381,11 +414,7 @@ def _median(samples: Sequence[int], unit: float) -> str:
     if len(samples) < 6:
         return NONE
     found = percentiles(samples)
-    return _number((found[50] if 50 in found else sorted(samples)[len(samples) // 2]) / unit)
-
-
-def _number(value: float) -> str:
-    return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:,.0f}"
+    return three_digits((found[50] if 50 in found else sorted(samples)[len(samples) // 2]) / unit)
 
 
 def _spread(series: Series, name: str, restless: dict[str, float]) -> str:

@@ -41,7 +41,7 @@ class Plan:
     seed: int = 0
 
 
-FULL = Plan(sessions=10, rounds=4, block_ns=40_000_000, least=2, most=50, settle=3)
+FULL = Plan(sessions=12, rounds=4, block_ns=40_000_000, least=2, most=50, settle=3)
 QUICK = Plan(sessions=6, rounds=3, block_ns=20_000_000, least=2, most=30, settle=2)
 
 

@@ -35,8 +35,7 @@ class Ratio:
     high: float
 
     def __str__(self) -> str:
-        form = ".2f" if self.value < 10 else ".1f" if self.value < 100 else ",.0f"
-        return f"{self.value:{form}} × ({self.low:{form}}–{self.high:{form}})"
+        return f"{three_digits(self.value)} × ({three_digits(self.low)}–{three_digits(self.high)})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,15 +199,23 @@ def fastest_peer(report: Report) -> tuple[SubjectInfo, Series] | None:
     return min(peers, key=lambda pair: median(session_logs(pair[1].sessions_ns)), default=None)
 
 
-def milliseconds(nanoseconds: float) -> str:
-    """A time in the unit that suits it: µs under one millisecond."""
-    return f"{nanoseconds / 1e3:.3g} µs" if nanoseconds < 1e6 else f"{nanoseconds / 1e6:.3g} ms"
+def duration(nanoseconds: float) -> str:
+    """A time with three digits, in the unit that suits it: 24.1 µs, 2.39 ms, 3.45 s."""
+    unit, word = next(
+        ((unit, word) for unit, word in ((1e3, "µs"), (1e6, "ms")) if nanoseconds < 999.5 * unit), (1e9, "s")
+    )
+    return f"{three_digits(nanoseconds / unit)} {word}"
+
+
+def three_digits(value: float) -> str:
+    """0.48, 24.1, 124, 3,886."""
+    return f"{value:.2f}" if value < 9.995 else f"{value:.1f}" if value < 99.95 else f"{value:,.0f}"
 
 
 def _misses(artifact: ArtifactInfo, time: Interval, limits: Limits) -> tuple[str, ...]:
     missed = []
     if limits.max_ms is not None and time.value > limits.max_ms * 1e6:
-        missed.append(f"{milliseconds(time.value)} over {limits.max_ms:g} ms")
+        missed.append(f"{duration(time.value)} over {limits.max_ms:g} ms")
     if limits.max_kb is not None and artifact.bytes > limits.max_kb * 1000:
         missed.append(f"{artifact.bytes / 1000:.1f} kB over {limits.max_kb:g} kB")
     if limits.min_accuracy is not None and (artifact.accuracy is None or artifact.accuracy < limits.min_accuracy):
@@ -233,7 +240,7 @@ def _best_line(report: Report, found: Verdict) -> str:
     accuracy = f", {best.artifact.accuracy:.2%} on MNIST" if best.artifact.accuracy is not None else ""
     line = (
         f"Ship {best.artifact.name} of {best.subject.model} in {best.subject.interpreter} here{within}: "
-        f"{what} in {milliseconds(best.time.value)} ({milliseconds(best.time.low)}–{milliseconds(best.time.high)}), "
+        f"{what} in {duration(best.time.value)} ({duration(best.time.low)}–{duration(best.time.high)}), "
         f"{best.artifact.bytes / 1000:.1f} kB{accuracy}"
     )
     fastest = found.choices[0]

@@ -36,8 +36,8 @@ def main() -> int:
     for index, (picture, digits) in enumerate(demo_frames()):
         scene, frame = divmod(index, FRAMES_PER_SCENE)
         if frame == FRAMES_PER_SCENE // 2:
-            name = FRAMES / f"demo-{scene:02}.jpg"
-            frames.append(_write(name, picture, digits, SCENES[scene].pen, SCENES[scene].rows))
+            path = FRAMES / f"demo-{scene:02}.jpg"
+            frames.append(_write(path, picture, digits, SCENES[scene].pen, SCENES[scene].rows))
     for paper in ("ruled", "chalkboard"):
         rng = np.random.default_rng(_SEED)
         page = draw_page((), (640, 480), rng, paper=PAPERS[paper])
