@@ -1,10 +1,11 @@
 """``python -m benchmarks.compare A B``: what has become slower, faster, larger or worse from one report to another.
 
-A figure of a session is the median over its blocks, each divided by the reference work of its round where both reports
-are of one machine, so that a machine that was slower altogether is no finding. The figures of the sessions are compared
-by Yuen's t test for trimmed means with unequal variances (K. Yuen, Biometrika 61, 1974): sessions are what is
-independent, and one that was disturbed decides nothing. All figures of a report are one family: p values are corrected
-by S. Holm's step-down procedure (Scand. J. Statist. 6, 1979), and each interval is at the level of its figure's step.
+A figure of a session is the median over its blocks' lower quartiles, each divided by that of the reference work of its
+round where both reports are of one machine, so that a machine that was slower altogether is no finding. The figures of
+the sessions are compared by Yuen's t test for trimmed means with unequal variances (K. Yuen, Biometrika 61, 1974):
+sessions are what is independent, and one that was disturbed decides nothing. All figures of a report are one family: p
+values are corrected by S. Holm's step-down procedure (Scand. J. Statist. 6, 1979), and each interval is at the level of
+its figure's step.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from benchmarks.report import Report, Series, read_report
 from benchmarks.subjects import PIPELINE
 from benchmarks.summary import flatten, percentile, session_logs
 from benchmarks.tables import NONE, Section, Table, to_text
-from benchmarks.verdict import duration
+from benchmarks.verdict import duration, noise
 from runtime.errors import BackendError, DataError, run_command
 from runtime.options import HelpFormatter, probability
 
@@ -142,6 +143,8 @@ def compare(before: Report, after: Report, tolerance: float = TOLERANCE) -> Comp
         first, second = (session_logs(series.sessions_ns) for series in reference if series is not None)
         machine = math.exp(median(second) - median(first)) - 1
     pairs = [(one, other) for one in _compared(before) if (other := after.find(one.subject, one.operation, one.stage))]
+    for name, report in (("first", before), ("second", after)):
+        notes += [f"the {name} run: {doubt}" for doubt in noise(report)[1]]
     if not pairs and not (before.size and after.size):
         raise DataError("the two reports have no figure in common; run the same benchmarks for both")
     tests = []

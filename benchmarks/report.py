@@ -14,8 +14,8 @@ The JSON, schema 2 (an object; times are integers of nanoseconds, sizes of bytes
     models        name, manifest_sha256, and of each artifact name, file, sha256, bytes, backend, precision, accuracy
     plan          how much was measured: see sessions.Plan
     workload      crops, crops_sha256, and each frame's name, sha256, width, height, digits
-    subjects      what was timed: name, kind, model, artifact, interpreter, threads, version, kernels, load_ns,
-                  first_call_ns, warm_up_ns, and what each reader read of each frame
+    subjects      what was timed: name, kind, model, artifact, interpreter, threads, version, kernels, raised
+                  (priority over other programs), load_ns, first_call_ns, warm_up_ns, and what was read of each frame
     series        the samples: subject, operation, stage, and sessions_ns: sessions -> blocks -> nanoseconds
     skipped       what was not measured, and why
     size          null, or see size.Size
@@ -115,6 +115,7 @@ class SubjectInfo:
     threads: int
     version: str
     kernels: str
+    raised: bool
     load_ns: tuple[int, ...]
     first_call_ns: tuple[int, ...]
     warm_up_ns: tuple[int, ...]
@@ -221,6 +222,7 @@ def describe_subjects(specs: Sequence[Spec], sessions: Sequence[Session]) -> tup
                     threads=spec.threads,
                     version=said[0]["version"],
                     kernels=said[0]["kernels"],
+                    raised=all(facts.get("raised", False) for facts in said),
                     load_ns=_joined(said, "load_ns"),
                     first_call_ns=_joined(said, "first_call_ns"),
                     warm_up_ns=_joined(said, "warm_up_ns"),

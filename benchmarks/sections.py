@@ -46,7 +46,10 @@ def _verdict(report: Report) -> Section:
         rows = [(c.subject.name, duration(c.time.value), "; ".join(c.misses) or "keeps them") for c in found.choices]
         tables = (Table((("", "candidate"), ("", "time"), ("", "limits")), tuple(rows), left=3),)
     _, restless = noise(report)
-    skipped = [f"skipped: {each.subject}: {each.reason}" for each in report.skipped]
+    reasons: dict[str, list[str]] = {}
+    for each in report.skipped:
+        reasons.setdefault(each.reason, []).append(each.subject)
+    skipped = [f"skipped: {'; '.join(names)}: {reason}" for reason, names in reasons.items()]
     return Section("Verdict", tuple(verdict_lines(report)), tables, {}, (*restless, *skipped))
 
 
@@ -74,6 +77,7 @@ def _machine(report: Report) -> Section:
                 ],
             )
         ),
+        "priority": _priority(report),
         "system": f"{machine.system}, kernel {machine.kernel}, {machine.python}",
         "packages": ", ".join(f"{name} {version}" for name, version in machine.packages.items()),
         "clock": f"reading it takes {machine.clock_cost_ns} ns, which is in every figure",
@@ -433,6 +437,13 @@ def _unstable(restless: dict[str, float]) -> tuple[str, ...]:
         f"unstable: blocks of {len(restless)} row{'s' * (len(restless) > 1)} differ by more than {UNSTABLE:.0%} "
         f"(up to {restless[worst]:.0%}, {worst}); close other programs and run it again",
     )
+
+
+def _priority(report: Report) -> str:
+    if not report.subjects:
+        return ""
+    raised = all(subject.raised for subject in report.subjects)
+    return "raised over other programs" if raised else "that of other programs; as root, they disturb less"
 
 
 def _core(report: Report) -> str:

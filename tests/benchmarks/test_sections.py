@@ -58,8 +58,10 @@ def slow(report: Report) -> Report:
     times["tensorflow"] = {"tf.function, XLA": {"total": 123_456_789}, "Keras predict": {"total": 3_456_789_012}}
     times["Tesseract"] = {"Tesseract, ten digits 640×480": {"total": 9_876_543_210}}
     run = simulate(Machine(), {name.replace("in litert", "in tflite-runtime"): each for name, each in times.items()})
-    peer = SubjectInfo("tensorflow", "peer", "", "", "tensorflow", 1, "2.21.0", "", (), (), (), {})
-    other = SubjectInfo("Tesseract", "tesseract", "", "", "", 1, "", "", (), (), (), facts(times["Tesseract"])["read"])
+    peer = SubjectInfo("tensorflow", "peer", "", "", "tensorflow", 1, "2.21.0", "", True, (), (), (), {})
+    other = SubjectInfo(
+        "Tesseract", "tesseract", "", "", "", 1, "", "", True, (), (), (), facts(times["Tesseract"])["read"]
+    )
     kept = [s for s in run.subjects if s.name not in ("tensorflow", "Tesseract")]
     return whole(replace(run, subjects=(*kept, peer, other), environment=report.environment))
 

@@ -155,7 +155,11 @@ def test_far_samples_are_counted() -> None:
     assert outliers([]) == 0
 
 
-def test_a_sessions_figure_is_the_median_of_its_blocks_medians() -> None:
+def test_a_disturbed_call_does_not_move_its_session() -> None:
+    assert session_logs([[[100, 100, 900, 900, 100]]]) == pytest.approx([math.log(100)])
+
+
+def test_a_sessions_figure_is_the_median_of_its_blocks() -> None:
     assert session_logs([blocks(100, 900, 200), blocks(50)]) == pytest.approx([math.log(200), math.log(50)])
 
 

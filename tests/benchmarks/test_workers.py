@@ -38,6 +38,8 @@ def test_a_worker_does_what_it_is_told_in_its_own_process(workload: Path) -> Non
         assert [len(times) for times in samples.values()] == [7]
         assert tuple(worker.run(TEN, 2, 0)) == STAGES
         assert os.sched_getaffinity(worker._process.pid) == {core}
+        raised = os.getpriority(os.PRIO_PROCESS, worker._process.pid) < os.getpriority(os.PRIO_PROCESS, 0)
+        assert worker.facts["raised"] is raised
     assert worker._process.returncode == 0
     worker.close()
 
