@@ -1,11 +1,11 @@
 """``python -m benchmarks.compare A B``: what has become slower, faster, larger or worse from one report to another.
 
-A figure of a session is the median over its blocks' lower quartiles, each divided by that of the reference work of its
-round where both reports are of one machine, so that a machine that was slower altogether is no finding. The figures of
-the sessions are compared by Yuen's t test for trimmed means with unequal variances (K. Yuen, Biometrika 61, 1974):
-sessions are what is independent, and one that was disturbed decides nothing. All figures of a report are one family: p
-values are corrected by S. Holm's step-down procedure (Scand. J. Statist. 6, 1979), and each interval is at the level of
-its figure's step.
+A figure of a session is the median over its blocks' lower quartiles, each divided by that of the reference work of
+its round where both reports are of one machine, so that a machine that was slower altogether is no finding; blocks
+that other programs interrupted do not count. The figures of the sessions are compared by Yuen's t test for trimmed
+means with unequal variances (K. Yuen, Biometrika 61, 1974): sessions are what is independent, and one that was
+disturbed decides nothing. All figures of a report are one family: p values are corrected by S. Holm's step-down
+procedure (Scand. J. Statist. 6, 1979), and each interval is at the level of its figure's step.
 """
 
 from __future__ import annotations
@@ -36,6 +36,12 @@ TOLERANCE = 0.05
 
 TRIM = 0.1
 """Share of the sessions that is left out at each end."""
+
+LEAST = 3
+"""Sessions that a figure must have in both reports."""
+
+DISTURBED = 0.9
+"""A block during which its process had a core for less than this share of the time tells of other programs."""
 
 OPERATIONS = ("probabilities", "ten probabilities")
 """What is compared beside the stages of the pipeline: this project's own work, not the interpreters' and not peers'."""
@@ -147,15 +153,22 @@ def compare(before: Report, after: Report, tolerance: float = TOLERANCE) -> Comp
         notes += [f"the {name} run: {doubt}" for doubt in noise(report)[1]]
     if not pairs and not (before.size and after.size):
         raise DataError("the two reports have no figure in common; run the same benchmarks for both")
-    tests = []
+    if any(len(series.sessions_ns) < LEAST for pair in pairs for series in pair):
+        raise DataError(f"a report has fewer than {LEAST} sessions; nothing can be said of chance")
+    tests, told_pairs = [], []
     for one, other in pairs:
-        if min(len(one.sessions_ns), len(other.sessions_ns)) < 3:
-            raise DataError("a report has fewer than 3 sessions; nothing can be said of chance")
         logs = [
-            session_logs(series.sessions_ns, beside.sessions_ns if machine is not None and beside else None)
+            _undisturbed(series, beside if machine is not None else None)
             for series, beside in zip((one, other), reference, strict=True)
         ]
-        tests.append(_Test(logs[1], logs[0]))
+        if min(map(len, logs)) >= LEAST:
+            tests.append(_Test(logs[1], logs[0]))
+            told_pairs.append((one, other))
+    if len(told_pairs) < len(pairs):
+        notes.append(
+            f"{len(pairs) - len(told_pairs)} times were not compared: other programs interrupted too many blocks"
+        )
+    pairs = told_pairs
     order = sorted(range(len(tests)), key=lambda i: tests[i].p)
     corrected, least = {}, 0.0
     for rank, i in enumerate(order):
@@ -225,6 +238,16 @@ class _Test:
             return self.difference, self.difference
         low, high = self._found.confidence_interval(level)
         return float(low), float(high)
+
+
+def _undisturbed(series: Series, reference: Series | None) -> list[float]:
+    """The figures of the sessions, by those blocks that no other program interrupted, nor the reference work beside."""
+    besides = reference.busy if reference else series.busy
+    kept = [
+        [min(pair) >= DISTURBED for pair in zip(own, beside, strict=True)]
+        for own, beside in zip(series.busy, besides, strict=True)
+    ]
+    return session_logs(series.sessions_ns, reference.sessions_ns if reference else None, kept)
 
 
 def _compared(report: Report) -> list[Series]:

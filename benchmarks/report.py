@@ -16,7 +16,8 @@ The JSON, schema 2 (an object; times are integers of nanoseconds, sizes of bytes
     workload      crops, crops_sha256, and each frame's name, sha256, width, height, digits
     subjects      what was timed: name, kind, model, artifact, interpreter, threads, version, kernels, raised
                   (priority over other programs), load_ns, first_call_ns, warm_up_ns, and what was read of each frame
-    series        the samples: subject, operation, stage, and sessions_ns: sessions -> blocks -> nanoseconds
+    series        the samples: subject, operation, stage, sessions_ns: sessions -> blocks -> nanoseconds, and
+                  busy: sessions -> blocks -> share of the time that the process had a core for
     skipped       what was not measured, and why
     size          null, or see size.Size
     startup       fresh processes: see startup.Startup
@@ -124,12 +125,21 @@ class SubjectInfo:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Samples of one stage of one operation of one subject: sessions of blocks of nanoseconds."""
+    """Samples of one stage of one operation of one subject.
+
+    Attributes:
+        subject: what ran.
+        operation: that was called.
+        stage: of it.
+        sessions_ns: sessions of blocks of nanoseconds.
+        busy: of each block the share of the time that its process had a core for, see ``workers.Block``.
+    """
 
     subject: str
     operation: str
     stage: str
     sessions_ns: tuple[tuple[tuple[int, ...], ...], ...]
+    busy: tuple[tuple[float, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +245,11 @@ def describe_subjects(specs: Sequence[Spec], sessions: Sequence[Session]) -> tup
 def join_series(sessions: Sequence[Session]) -> tuple[Series, ...]:
     """The samples of all sessions; what is not in every session is left out."""
     return tuple(
-        Series(subject, operation, stage, tuple(session.blocks[subject][operation][stage] for session in sessions))
+        Series(
+            *(subject, operation, stage),
+            sessions_ns=tuple(session.blocks[subject][operation][stage] for session in sessions),
+            busy=tuple(session.busy[subject][operation] for session in sessions),
+        )
         for subject, operations in sessions[0].blocks.items()
         for operation, stages in operations.items()
         for stage in stages

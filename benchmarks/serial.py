@@ -16,7 +16,7 @@ def to_text(value: Any) -> str:
     plain = dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else value
     text = json.dumps(plain, indent=1, ensure_ascii=False, allow_nan=False)
     # A line break inside brackets is never part of a string: JSON writes it there as \n.
-    return re.sub(r"\[\n[\s\d,]+\]", lambda match: re.sub(r"\s+", "", match[0]), text) + "\n"
+    return re.sub(r"\[\n[\s\d.,]+\]", lambda match: re.sub(r"\s+", "", match[0]), text) + "\n"
 
 
 def build(kind: Any, value: Any) -> Any:

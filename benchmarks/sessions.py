@@ -60,11 +60,13 @@ class Session:
     Attributes:
         facts: by subject, what its worker said of itself.
         blocks: by subject, operation and stage the blocks of nanoseconds, in the order of the rounds.
+        busy: by subject and operation, of each block the share of the time that its process had a core for.
         skipped: subjects that could not be had.
     """
 
     facts: Mapping[str, Mapping[str, Any]]
     blocks: Mapping[str, Mapping[str, Mapping[str, tuple[tuple[int, ...], ...]]]]
+    busy: Mapping[str, Mapping[str, tuple[float, ...]]]
     skipped: tuple[Skipped, ...]
 
 
@@ -112,11 +114,14 @@ def run_session(
             for key, (name, operation) in pairs.items()
         }
         blocks: dict[str, dict[str, dict[str, list[tuple[int, ...]]]]] = {name: {} for name in workers}
+        busy: dict[str, dict[str, list[float]]] = {name: {} for name in workers}
         order = block_order(list(pairs), plan.rounds, plan.seed + 1009 * number)
         for place, key in enumerate(order, 1):
             name, operation = pairs[key]
             settle = min(plan.settle, counts[key])
-            for stage, samples in workers[name].run(operation, counts[key], settle).items():
+            block = workers[name].run(operation, counts[key], settle)
+            busy[name].setdefault(operation, []).append(block.busy)
+            for stage, samples in block.samples.items():
                 blocks[name].setdefault(operation, {}).setdefault(stage, []).append(tuple(samples))
             if place % len(pairs) == 0:
                 after_round()
@@ -129,6 +134,7 @@ def run_session(
                 }
                 for name, operations in blocks.items()
             },
+            {name: {operation: tuple(each) for operation, each in shares.items()} for name, shares in busy.items()},
             tuple(skipped),
         )
 
@@ -144,5 +150,5 @@ def calls_of(session: Session) -> dict[str, int]:
 
 def _calls(worker: Worker, operation: str, plan: Plan) -> int:
     """How many calls fill a block, by two after one that does not count."""
-    took = min(worker.run(operation, 2, 1)["total"])
+    took = min(worker.run(operation, 2, 1).samples["total"])
     return max(plan.least, min(plan.most, plan.block_ns // max(took, 1)))

@@ -137,7 +137,11 @@ def student(freedom: int) -> float:
     return _T[freedom - 1] if freedom <= len(_T) else 1.96 + 2.372 / freedom + 2.822 / freedom**2
 
 
-def session_logs(sessions: Sessions, reference: Sessions | None = None) -> list[float]:
+def session_logs(
+    sessions: Sessions,
+    reference: Sessions | None = None,
+    kept: Sequence[Sequence[bool]] | None = None,
+) -> list[float]:
     """One figure a session: the median over its blocks of the logarithm of their lower quartiles.
 
     What disturbs a call only makes it longer, so that the faster calls of a block tell most of the code (J. Chen,
@@ -147,6 +151,7 @@ def session_logs(sessions: Sessions, reference: Sessions | None = None) -> list[
         sessions: of the figure.
         reference: of the machine's speed, in the same rounds; each block is divided by that of its round, so that what
             slowed both does not count.
+        kept: by session and block, which blocks count; a session without any gives no figure.
     """
     found = []
     for number, blocks in enumerate(sessions):
@@ -154,7 +159,10 @@ def session_logs(sessions: Sessions, reference: Sessions | None = None) -> list[
         if reference is not None:
             beside = [math.log(max(percentile(block, 25), 1)) for block in reference[number]]
             logs = [log - other for log, other in zip(logs, beside, strict=True)]
-        found.append(median(logs))
+        if kept is not None:
+            logs = [log for log, keep in zip(logs, kept[number], strict=True) if keep]
+        if logs:
+            found.append(median(logs))
     return found
 
 

@@ -71,12 +71,12 @@ def measure_sustained(
         clock: seconds that go on.
     """
     started = clock()
-    took = min(worker.run(operation, 3, 1)["total"])
+    took = min(worker.run(operation, 3, 1).samples["total"])
     calls = max(round(WINDOW_SECONDS * 1e9 / max(took, 1)), 1)
     windows: list[Window] = []
     while not windows or clock() - started < 60 * minutes:
         begun = clock() - started
-        samples = worker.run(operation, calls, 0)["total"]
+        samples = worker.run(operation, calls, 0).samples["total"]
         monitor.look()
         windows.append(Window(round(begun, 1), tuple(samples[:: max(len(samples) // KEPT, 1)]), monitor.moments[-1]))
         step()

@@ -23,6 +23,7 @@ TEN = "ten probabilities"
 
 PUBLISHED = Path(__file__).with_name("published.toml")
 
+_INTERRUPTED = 0.05  # share of the blocks, from which a run is called disturbed
 _STOLEN = 0.02  # share of the time given to other guests from which a virtual machine is called disturbed
 
 
@@ -153,6 +154,10 @@ def noise(report: Report) -> tuple[float, list[str]]:
     found = []
     if share > UNSTABLE:
         found.append(f"unstable: the same work took up to {share:.0%} longer at times; close other programs, run again")
+    shares = [busy for series in report.series if series.stage == "total" for blocks in series.busy for busy in blocks]
+    interrupted = sum(busy < 0.9 for busy in shares) / max(len(shares), 1)
+    if interrupted > _INTERRUPTED:
+        found.append(f"other programs interrupted {interrupted:.0%} of the blocks; close them, run again")
     stolen = [moment.stolen for moment in report.timeline if moment.stolen is not None]
     if stolen and fmean(stolen) > _STOLEN:
         found.append(f"the host gave {fmean(stolen):.0%} of this virtual machine's time to others")

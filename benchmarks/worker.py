@@ -1,7 +1,8 @@
 """A subject in a process of its own: ``python -m benchmarks.worker`` speaks JSON lines with ``benchmarks.workers``.
 
 The first line in says what to be; the first line out says what it is, or why it cannot be. Then each line in names an
-operation and a number of calls, and each line out gives the nanoseconds. It ends with its stdin.
+operation and a number of calls, and each line out gives the nanoseconds, and the share of the block that the process
+had a core for. It ends with its stdin.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -44,7 +46,10 @@ def main() -> int:
         order = json.loads(line)
         run = subject.operations[order["operation"]]
         run(order["settle"])
-        _say(out, {"samples": run(order["calls"])})
+        began, worked = time.monotonic(), time.process_time()
+        samples = run(order["calls"])
+        share = (time.process_time() - worked) / max(time.monotonic() - began, 1e-9)
+        _say(out, {"samples": samples, "busy": round(share, 4)})
     return 0
 
 

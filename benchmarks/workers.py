@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -16,6 +17,20 @@ from typing import Any, Protocol, Self
 import benchmarks
 from benchmarks.subjects import Spec
 from runtime.errors import BackendError, BundleError
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Calls in a row.
+
+    Attributes:
+        samples: by stage, nanoseconds of each call.
+        busy: time that the process had a core for, as a share of the time that passed; over 1 with several threads.
+            What is missing to 1, other programs had.
+    """
+
+    samples: Mapping[str, list[int]]
+    busy: float
 
 
 class Worker(Protocol):
@@ -29,8 +44,8 @@ class Worker(Protocol):
     facts: Mapping[str, Any]
     operations: tuple[str, ...]
 
-    def run(self, operation: str, calls: int, settle: int) -> Mapping[str, list[int]]:
-        """Make calls that do not count, then those that do: nanoseconds of each, by stage."""
+    def run(self, operation: str, calls: int, settle: int) -> Block:
+        """Make calls that do not count, then those that do."""
 
     def close(self) -> None:
         """End it; a second time does nothing."""
@@ -75,16 +90,13 @@ class ProcessWorker:
         self.facts: Mapping[str, Any] = ready["facts"]
         self.operations: tuple[str, ...] = tuple(ready["operations"])
 
-    def run(self, operation: str, calls: int, settle: int) -> Mapping[str, list[int]]:
-        """Make calls that do not count, then those that do: nanoseconds of each, by stage.
+    def run(self, operation: str, calls: int, settle: int) -> Block:
+        """Make calls that do not count, then those that do.
 
         Raises:
             BackendError: the process died.
         """
-        samples: Mapping[str, list[int]] = self._ask({"operation": operation, "calls": calls, "settle": settle})[
-            "samples"
-        ]
-        return samples
+        return Block(**self._ask({"operation": operation, "calls": calls, "settle": settle}))
 
     def close(self) -> None:
         """End the process; a second time does nothing."""

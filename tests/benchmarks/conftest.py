@@ -26,6 +26,7 @@ from benchmarks.report import (
 from benchmarks.sessions import Plan, run_session
 from benchmarks.subjects import Spec
 from benchmarks.verdict import FRAME
+from benchmarks.workers import Block
 
 MODEL = ModelInfo(
     "edge",
@@ -57,6 +58,7 @@ class Machine:
         block: of a block likewise.
         call: of a call.
         slow: share of the calls that take three times as long.
+        busy: share of the blocks that other programs interrupt: they take three times as long.
     """
 
     seed: int = 0
@@ -66,6 +68,7 @@ class Machine:
     block: float = 0.0
     call: float = 0.02
     slow: float = 0.0
+    busy: float = 0.0
     _mood: float = 0.0
     _chance: random.Random = field(default_factory=random.Random)
 
@@ -75,6 +78,10 @@ class Machine:
     def luck(self) -> float:
         """Of a new process."""
         return math.exp(self._chance.gauss(0, self.process))
+
+    def interrupted(self) -> bool:
+        """Whether another program is at work."""
+        return self._chance.random() < self.busy
 
     def samples(self, nanoseconds: float, count: int) -> list[int]:
         """A block of calls."""
@@ -95,12 +102,15 @@ class FakeWorker:
         self.calls: list[tuple[str, int, int]] = []
         self.closed = 0
 
-    def run(self, operation: str, calls: int, settle: int) -> Mapping[str, list[int]]:
+    def run(self, operation: str, calls: int, settle: int) -> Block:
         self.calls.append((operation, calls, settle))
-        return {
+        samples = {
             stage: self._machine.samples(self._luck * nanoseconds, calls)
             for stage, nanoseconds in self._times[operation].items()
         }
+        if self._machine.interrupted():
+            return Block({stage: [3 * ns for ns in times] for stage, times in samples.items()}, 0.33)
+        return Block(samples, 0.99)
 
     def close(self) -> None:
         self.closed += 1

@@ -45,13 +45,30 @@ def test_a_stage_that_is_a_tenth_slower_is_caught_eighteen_times_of_twenty() -> 
 
 def test_without_the_reference_a_slower_machine_looks_like_slower_code() -> None:
     # What taking the machine out is good for: the same two runs without the reference work.
-    before, after = run(1), run(2, speed=1.15)
+    before, after = run(1, drift=0.0), run(2, drift=0.0, speed=1.15)
 
     def bare(report: Report) -> Report:
         return replace(report, series=tuple(s for s in report.series if s.subject != "reference"))
 
     assert not compare(before, after).regressed
     assert compare(bare(before), bare(after)).regressed
+
+
+def test_blocks_that_other_programs_interrupt_raise_no_alarm() -> None:
+    quiet, busy = run(1), run(2, busy=0.5)
+    found = compare(quiet, busy)
+    assert [change for change in found.changes if change.verdict] == []
+    assert any("interrupted" in note for note in found.notes)
+    # What they are good for: had the blocks been taken as they are, all would be slower.
+    blind = replace(busy, series=tuple(replace(s, busy=tuple((1.0,) * 4 for _ in s.busy)) for s in busy.series))
+    assert max(change.change for change in compare(quiet, blind).changes) > 0.3
+    assert max(change.change for change in found.changes) < 0.15
+
+
+def test_figures_of_which_no_block_was_left_alone_are_not_compared() -> None:
+    found = compare(run(1), run(2, busy=0.99))
+    assert len(found.changes) < 19
+    assert any("were not compared: other programs interrupted too many blocks" in note for note in found.notes)
 
 
 def test_a_change_is_told_with_an_interval_that_holds_it() -> None:

@@ -46,7 +46,7 @@ def test_the_json_holds_what_its_documentation_lists(full: Report) -> None:
         *("cpu", "cores", "flags", "governor", "load_average", "memory_bytes", "emulation"),
         *("system", "kernel", "python", "packages"),
     }
-    assert set(content["series"][0]) == {"subject", "operation", "stage", "sessions_ns"}
+    assert set(content["series"][0]) == {"subject", "operation", "stage", "sessions_ns", "busy"}
     assert set(content["timeline"][0]) >= {"seconds", "megahertz", "celsius", "throttled", "load", "stolen"}
 
 

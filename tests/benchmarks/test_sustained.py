@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.monitor import Monitor
 from benchmarks.sustained import KEPT, measure_sustained
+from benchmarks.workers import Block
 
 
 class Heating:
@@ -21,10 +22,10 @@ class Heating:
     def __call__(self) -> float:
         return self.seconds
 
-    def run(self, operation: str, calls: int, settle: int) -> Mapping[str, list[int]]:
+    def run(self, operation: str, calls: int, settle: int) -> Block:
         took = 1_000_000 if self.seconds < 300 else 1_500_000
         self.seconds += took * (calls + settle) / 1e9
-        return {"total": [took] * calls}
+        return Block({"total": [took] * calls}, 1.0)
 
     def close(self) -> None:
         raise AssertionError("not ours to close")

@@ -34,9 +34,10 @@ def test_a_worker_does_what_it_is_told_in_its_own_process(workload: Path) -> Non
     with ProcessWorker(spec("probabilities", TEN), workload, core) as worker:
         assert set(worker.operations) == {"probabilities", TEN}
         assert worker.facts["read"][TEN]["right"] >= 9
-        samples = worker.run("probabilities", 7, 2)
-        assert [len(times) for times in samples.values()] == [7]
-        assert tuple(worker.run(TEN, 2, 0)) == STAGES
+        block = worker.run("probabilities", 7, 2)
+        assert [len(times) for times in block.samples.values()] == [7]
+        assert 0 < block.busy < 4
+        assert tuple(worker.run(TEN, 2, 0).samples) == STAGES
         assert os.sched_getaffinity(worker._process.pid) == {core}
         raised = os.getpriority(os.PRIO_PROCESS, worker._process.pid) < os.getpriority(os.PRIO_PROCESS, 0)
         assert worker.facts["raised"] is raised
