@@ -109,7 +109,7 @@ def _frames(report: Report) -> tuple[str, str] | None:
             axes.barh(range(len(names)), widths, left=left, height=0.6, color=color, label=stage)
             left = [sofar + width for sofar, width in zip(left, widths, strict=True)]
         for place, total in enumerate(left):
-            axes.text(total, place, f" {total:.2f}", va="center", fontsize=9)
+            axes.annotate(f"{total:.2f}", (total, place), (4, 0), textcoords="offset points", va="center", fontsize=9)
         _name_rows(axes, names)
         axes.set_xlim(0, 1.12 * max(left))
         axes.set_xlabel("milliseconds, median")
@@ -131,13 +131,14 @@ def _peers(report: Report) -> tuple[str, str] | None:
         for place, (_, value) in enumerate(rows):
             # Dots: a bar's length says nothing on a logarithmic axis.
             axes.plot(value / 1e3, place, "o", color=_QUIET if place else _BLUE, markersize=8)
-            axes.text(value / 1e3, place, f"   {value / 1e3:,.0f}", va="center", fontsize=9)
+            text, beside = f"{value / 1e3:,.0f}", (8, 0)
+            axes.annotate(text, (value / 1e3, place), beside, textcoords="offset points", va="center", fontsize=9)
         axes.set_xscale("log")
         axes.set_xlim(0.5 * min(value for _, value in rows) / 1e3, 10 * max(value for _, value in rows) / 1e3)
         _name_rows(axes, [name for name, _ in rows])
         axes.set_xlabel("µs for one digit, median, logarithmic")
 
-    return "Others on the same digits", _svg(plot, 0.9 + 0.3 * max(len(rows), 3))
+    return "One digit by each", _svg(plot, 0.9 + 0.3 * max(len(rows), 3))
 
 
 def _pareto(report: Report) -> tuple[str, str] | None:
