@@ -51,7 +51,7 @@ export: $(VENV)/.stamp ## write the bundle of MODEL, if every artifact agrees wi
 	$(BIN)/python -m export --model $(MODEL) $(ARGS)
 
 .PHONY: bench
-bench: $(VENV)/.stamp ## measure latency, sizes and the frame pipeline
+bench: $(VENV)/.stamp ## measure what reading digits costs on this machine, and say what to ship
 	$(BIN)/python -m benchmarks $(ARGS)
 
 .PHONY: pictures

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
-import time
-from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import TextIO
 
-from benchmarks.camera import PIPELINE, measure_camera
-from benchmarks.camera_tables import render_camera
-from benchmarks.candidates import choose_artifacts, default_candidate, find_candidates
-from benchmarks.environment import describe_machine
+from benchmarks.camera import PIPELINE
 from benchmarks.labels import DRAWN, read_labels
-from benchmarks.latency import FULL_LATENCY, QUICK_LATENCY, measure_latency
 from benchmarks.output import JsonOutput
-from benchmarks.pipeline import FULL_PIPELINE, QUICK_PIPELINE, measure_pipeline
-from benchmarks.report import Report, describe_model, to_json
+from benchmarks.render import check_folder, write_report
+from benchmarks.report import Limits, Report, to_json
+from benchmarks.run import Options, measure
+from benchmarks.sections import sections
 from benchmarks.sheet import check_sheet, write_sheets
-from benchmarks.size import measure_size
-from benchmarks.tables import render
-from benchmarks.workload import drawn_frames, real_crops
-from runtime.bundle import load_bundle
-from runtime.errors import run_command
-from runtime.options import HelpFormatter, positive_integer
+from benchmarks.tables import to_text
+from benchmarks.verdict import judge
+from runtime.bundle import shipped_models
+from runtime.errors import UsageError, run_command
+from runtime.options import HelpFormatter, positive_integer, positive_number, probability
 
-BENCHMARKS = ("latency", "size", "pipeline", "camera")
+BENCHMARKS = ("latency", "size", "memory", "startup", "pipeline", "camera")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -38,12 +34,15 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description="Measure what reading digits costs on this machine, on drawn frames and real crops of them,\n"
-        "and how well labeled pictures are read.\n"
+        "how well labeled pictures are read, and say what to ship here.\n"
         "Close other programs first: the tables say when a run was too restless to be quoted.",
         epilog="examples:\n"
-        "  python -m benchmarks --quick                 everything, in some 20 seconds\n"
-        "  python -m benchmarks latency --json out.json\n"
-        "  python -m benchmarks pipeline --artifact litert-int8 --artifact litert-float32\n"
+        "  python -m benchmarks --quick                        everything, in two minutes at most\n"
+        "  python -m benchmarks all --out results              everything, in twenty; goes on where it was stopped\n"
+        "  python -m benchmarks latency --threads 1,4 --json out.json\n"
+        "  python -m benchmarks --quick --max-ms 20 --max-kb 100 --min-accuracy 0.995\n"
+        "  python -m benchmarks latency --peers --python ncnn=peers/bin/python\n"
+        "  python -m benchmarks pipeline --sustained 15\n"
         "  python -m benchmarks camera --frames runs/frames-test --sheet mistakes.png",
         formatter_class=HelpFormatter,
     )
@@ -52,92 +51,157 @@ def _parser() -> argparse.ArgumentParser:
         nargs="?",
         choices=(*BENCHMARKS, "all"),
         default="all",
-        help="latency: one digit, each artifact in each interpreter; size: files and installed packages; "
-        "pipeline: a frame, stage by stage; camera: labeled pictures, end to end; all unless named",
+        help="latency: one digit, each artifact in each interpreter; size: files and installed packages; memory, "
+        "startup: fresh processes up to their first reading; pipeline: a frame, stage by stage; camera: labeled "
+        "pictures, end to end; all unless named",
     )
-    parser.add_argument("--model", default="edge", metavar="NAME", help="a shipped model, or the folder of a bundle")
-    parser.add_argument(
+    what = parser.add_argument_group("what is measured")
+    what.add_argument(
+        "--model",
+        action="append",
+        metavar="NAME",
+        help="a shipped model, or the folder of a bundle; may be given again. Unless given, all that are shipped",
+    )
+    what.add_argument(
         "--artifact",
         action="append",
         metavar="NAME",
-        help="only this artifact of the model, such as litert-int8; may be given again. Unless given, all of them; "
-        "for pipeline and camera the first int8 one",
+        help="only this artifact of the models, such as litert-int8; may be given again. Unless given, all of them; "
+        "for camera LiteRT's int8 one",
     )
-    parser.add_argument("--threads", type=positive_integer, default=1, metavar="N", help="threads of each interpreter")
-    parser.add_argument("--quick", action="store_true", help="fewer samples; frames without p99")
-    parser.add_argument(
+    what.add_argument(
+        "--threads",
+        type=_threads,
+        metavar="N,…",
+        help="threads of each interpreter; frames are read with the first. Unless given, 1, and as many as there are "
+        "cores in a run of all that is not quick",
+    )
+    what.add_argument("--quick", action="store_true", help="fewer samples and frames, and no peers")
+    what.add_argument(
+        "--peers",
+        action=argparse.BooleanOptionalAction,
+        help="also measure what others offer: TensorFlow, OpenCV, OpenVINO, ncnn, Tesseract, as far as they are "
+        "installed. Unless given, in a run of all that is not quick",
+    )
+    what.add_argument(
+        "--python",
+        action="append",
+        type=_python,
+        default=[],
+        metavar="NAME=PATH",
+        help="the Python of another environment that has this interpreter or peer: tflite-runtime, tensorflow, "
+        "openvino, ncnn, …; may be given again",
+    )
+    what.add_argument(
+        "--sustained", type=positive_number, default=0.0, metavar="MINUTES", help="also read frames so long, for heat"
+    )
+    limits = parser.add_argument_group("what is to be shipped", "Exit code 1 where nothing keeps these limits.")
+    limits.add_argument(
+        "--max-ms", type=positive_number, metavar="MS", help="median of a 640×480 frame with ten digits"
+    )
+    limits.add_argument("--max-kb", type=_kilobytes, metavar="KB", help="size of the file, 1000 bytes each")
+    limits.add_argument(
+        "--min-accuracy", type=probability, metavar="P", help="share of MNIST's test set, such as 0.995"
+    )
+    camera = parser.add_argument_group("camera")
+    camera.add_argument(
         "--frames",
         type=Path,
         metavar="DIR",
-        help="camera: folder of pictures with labels.json, as python -m train.scenes writes it; unless given, and "
-        "without --photos, the drawn frames that come with the program",
+        help="folder of pictures with labels.json, as python -m train.scenes writes it; unless given, and without "
+        "--photos, the drawn frames that come with the program",
     )
-    parser.add_argument("--photos", type=Path, metavar="DIR", help="camera: another such folder, of real photos")
-    parser.add_argument(
-        "--tutorial", action="store_true", help="camera: also read them the way tutorials do, for comparison"
+    camera.add_argument("--photos", type=Path, metavar="DIR", help="another such folder, of real photos")
+    camera.add_argument("--tutorial", action="store_true", help="also read them the way tutorials do, for comparison")
+    camera.add_argument(
+        "--sheet", type=Path, metavar="OUT", help="draw every miss and invention into this .png or .jpg"
     )
-    parser.add_argument(
-        "--sheet", type=Path, metavar="OUT", help="camera: draw every miss and invention into this .png or .jpg"
-    )
-    parser.add_argument(
+    output = parser.add_argument_group("output")
+    output.add_argument(
         "--json",
         metavar="OUT",
         help="also write everything, raw samples included, to this file; with - to stdout, and the tables to stderr",
+    )
+    output.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="also write report.json, report.md and report.html there, and keep each step on the way: the same command "
+        "goes on with a run that was stopped",
     )
     return parser
 
 
 def _benchmarks(options: argparse.Namespace) -> int:
-    if options.json is None:
-        print(_text(_measure(options)))
-        return 0
-    with JsonOutput(options.json) as output:
-        report = _measure(options)
-        print(_text(report), file=sys.stderr if options.json == "-" else sys.stdout)
-        output.write(to_json(report))
-    return 0
-
-
-def _text(report: Report) -> str:
-    return "\n\n".join([render(report), *([render_camera(report.camera)] if report.camera else [])])
-
-
-def _measure(options: argparse.Namespace) -> Report:
     wanted = BENCHMARKS if options.benchmark == "all" else (options.benchmark,)
     folders = [folder for folder in (options.frames, options.photos) if folder] or [DRAWN]
     labeled = {folder: read_labels(folder) for folder in folders} if "camera" in wanted else {}
     if options.sheet:
         check_sheet(options.sheet)
-    bundle = load_bundle(options.model)
-    artifacts = choose_artifacts(bundle, options.artifact or ())
-    report = Report(
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        seconds=0.0,
+    if options.out:
+        check_folder(options.out)
+    asked = Options(
+        benchmarks=wanted,
+        models=tuple(options.model or sorted(shipped_models(), key=lambda name: (name != "edge", name))),
+        artifacts=tuple(options.artifact or ()),
+        threads=options.threads or _default_threads(options),
         quick=options.quick,
-        threads=options.threads,
-        environment=describe_machine(),
-        model=describe_model(bundle),
+        peers=options.peers if options.peers is not None else options.benchmark == "all" and not options.quick,
+        pythons=dict(options.python),
+        limits=Limits(options.max_ms, options.max_kb, options.min_accuracy),
+        sustained=options.sustained,
+        labeled=labeled,
+        tutorial=options.tutorial,
     )
-    started = time.monotonic()
-    if set(wanted) - {"size"}:
-        print("drawing pages; loading every artifact in every interpreter", file=sys.stderr)
-        candidates, skipped = find_candidates(bundle, artifacts, threads=options.threads)
-        if "latency" in wanted:
-            settings = QUICK_LATENCY if options.quick else FULL_LATENCY
-            report = replace(report, latency=measure_latency(candidates, skipped, real_crops(), settings))
-        chosen = candidates if options.artifact else [default_candidate(candidates)]
-        if "pipeline" in wanted:
-            plan = QUICK_PIPELINE if options.quick else FULL_PIPELINE
-            report = replace(report, pipeline=measure_pipeline(chosen, drawn_frames(), plan))
-        if "camera" in wanted:
-            report = replace(report, camera=measure_camera(chosen, labeled, tutorial=options.tutorial))
-            if options.sheet:
-                runs = [run for run in report.camera.runs if run.reader == PIPELINE] if report.camera else []
-                files = write_sheets(options.sheet, runs)
-                print(f"misses and inventions: {', '.join(map(str, files))}", file=sys.stderr)
-    if "size" in wanted:
-        report = replace(report, size=measure_size(bundle, artifacts))
-    return replace(report, seconds=round(time.monotonic() - started, 1))
+    if options.json is None:
+        report = _run(asked, options, sys.stdout)
+    else:
+        with JsonOutput(options.json) as output:
+            report = _run(asked, options, sys.stderr if options.json == "-" else sys.stdout)
+            output.write(to_json(report))
+    verdict = judge(report)
+    return 1 if verdict is not None and verdict.best is None else 0
+
+
+def _run(asked: Options, options: argparse.Namespace, tables: TextIO) -> Report:
+    report, steps = measure(asked, options.out)
+    print(to_text(sections(report)), file=tables)
+    if options.sheet and report.camera:
+        files = write_sheets(options.sheet, [run for run in report.camera.runs if run.reader == PIPELINE])
+        print(f"misses and inventions: {', '.join(map(str, files))}", file=sys.stderr)
+    if options.out:
+        for path in write_report(report, options.out):
+            print(f"written: {path}", file=sys.stderr)
+        steps.forget()
+    return report
+
+
+def _default_threads(options: argparse.Namespace) -> tuple[int, ...]:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return (1, cores) if options.benchmark == "all" and not options.quick and cores > 1 else (1,)
+
+
+def _threads(text: str) -> tuple[int, ...]:
+    return tuple(dict.fromkeys(positive_integer(part.strip()) for part in text.split(",")))
+
+
+def _kilobytes(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number over 0")
+    return number
+
+
+def _python(text: str) -> tuple[str, str]:
+    name, separator, path = text.partition("=")
+    if not (name and separator and path):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=PATH such as ncnn=peers/bin/python")
+    if not Path(path).is_file():
+        raise UsageError(f"--python {text}: there is no file {path}; name the python of an environment")
+    return name, str(Path(path).absolute())
 
 
 if __name__ == "__main__":

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from benchmarks.candidates import Candidate
 from benchmarks.labels import LabeledPicture
 from benchmarks.matching import PictureScore, score_picture
 from benchmarks.peers import tutorial_reader
 from benchmarks.progress import Progress
-from runtime.backends import Classifier
+from runtime.backends import ArtifactClassifier, Classifier
 from runtime.pictures import read_picture, to_frame
 from runtime.recognizer import Recognizer, RecognizerSettings
 from runtime.values import Frame, Reading
@@ -31,14 +30,12 @@ class CameraRun:
         folder: of the labeled pictures.
         reader: ``pipeline``, the shipped one, or ``tutorial``, see ``benchmarks.peers``.
         artifact: name in the manifest.
-        interpreter: what ran it.
         pictures: what became of each.
     """
 
     folder: str
     reader: str
     artifact: str
-    interpreter: str
     pictures: tuple[PictureScore, ...]
 
 
@@ -60,12 +57,15 @@ def pipeline_reader(classifier: Classifier) -> Reader:
 
 
 def measure_camera(
-    candidates: Sequence[Candidate], labeled: Mapping[Path, Sequence[LabeledPicture]], *, tutorial: bool = False
+    classifiers: Sequence[ArtifactClassifier],
+    labeled: Mapping[Path, Sequence[LabeledPicture]],
+    *,
+    tutorial: bool = False,
 ) -> Camera:
     """Read the pictures of folders, each by itself, and score the readings.
 
     Args:
-        candidates: what to classify with.
+        classifiers: what to classify with.
         labeled: folders and the pictures in them.
         tutorial: read them the tutorials' way, too.
 
@@ -73,8 +73,7 @@ def measure_camera(
         SourceError: a picture cannot be read.
     """
     runs = []
-    for candidate in candidates:
-        classifier = candidate.load()
+    for classifier in classifiers:
         readers: dict[str, Reader] = {PIPELINE: pipeline_reader(classifier)}
         if tutorial:
             readers[TUTORIAL] = tutorial_reader(classifier)
@@ -87,7 +86,6 @@ def measure_camera(
                         found[name].append(score_picture(picture, reader(frame)))
                     progress.step()
             runs += [
-                CameraRun(str(folder), name, candidate.artifact.name, candidate.interpreter, tuple(scores))
-                for name, scores in found.items()
+                CameraRun(str(folder), name, classifier.artifact.name, tuple(scores)) for name, scores in found.items()
             ]
     return Camera(tuple(runs))

@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
-
 from benchmarks.measure import clock_cost_ns
 from benchmarks.size import INTERPRETER_PACKAGES, OPENCV
 
@@ -53,7 +51,6 @@ class Environment:
         kernel: its release.
         python: implementation and version.
         packages: versions by distribution.
-        opencv_threads: that OpenCV may use, as it has decided itself.
         clock_cost_ns: what the clock adds to every figure.
     """
 
@@ -73,7 +70,6 @@ class Environment:
     kernel: str
     python: str
     packages: Mapping[str, str]
-    opencv_threads: int
     clock_cost_ns: int
 
     def doubts(self) -> list[str]:
@@ -122,7 +118,6 @@ def describe_machine(root: Path = Path("/"), architecture: str | None = None) ->
         kernel=platform.release(),
         python=f"{platform.python_implementation()} {platform.python_version()}",
         packages=_packages(),
-        opencv_threads=cv2.getNumThreads(),
         clock_cost_ns=clock_cost_ns(),
     )
 

@@ -1,7 +1,5 @@
-"""Which reading is of which digit: the rule by which labeled pictures are scored.
+"""What became of a labeled picture: ``runtime.scoring`` tells which reading is of which digit.
 
-A reading belongs to a digit when its middle lies in the digit's box, grown by 15 % on each side, and its area is over a
-tenth and under six times the box's; or when they overlap with an IoU of 0.4. One to one, those that overlap most first.
 Readings whose middle lies in a box to ignore do not count.
 """
 
@@ -11,11 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.labels import LabeledPicture
-from runtime.values import Box, Reading
-
-GROWN = 0.15
-AREAS = (0.1, 6.0)
-IOU = 0.4
+from runtime.scoring import holds, match
+from runtime.values import Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +67,7 @@ class PictureScore:
 
 def score_picture(picture: LabeledPicture, readings: Sequence[Reading]) -> PictureScore:
     """Compare what was read with what is there."""
-    counted = [reading for reading in readings if not any(_holds(box, reading.box, 0.0) for box in picture.ignore)]
+    counted = [reading for reading in readings if not any(holds(box, reading.box) for box in picture.ignore)]
     name = picture.path.name
     known = (name, picture.source, picture.tags, picture.negative, len(picture.digits))
     if picture.digits and not picture.boxed:
@@ -97,40 +92,10 @@ def score_picture(picture: LabeledPicture, readings: Sequence[Reading]) -> Pictu
         span = picture.boxed[number[0]].box
         for i in number[1:]:
             span = span.union(picture.boxed[i].box)
-        whole += right_digits.issuperset(number) and not any(_holds(span, extra.box, 0.0) for extra in invented)
+        whole += right_digits.issuperset(number) and not any(holds(span, extra.box) for extra in invented)
     return PictureScore(
         *known, len(pairs), len(right_digits), len(counted), len(picture.numbers), whole, tuple(mistakes)
     )
-
-
-def match(truth: Sequence[Box], read: Sequence[Box]) -> list[tuple[int, int]]:
-    """Pairs of a true box's and a reading's index, one to one, those that overlap most first."""
-    pairs = []
-    for i, box in enumerate(truth):
-        for j, other in enumerate(read):
-            overlap = _iou(box, other)
-            like = AREAS[0] * box.area < other.area < AREAS[1] * box.area
-            if (like and _holds(box, other, GROWN)) or overlap >= IOU:
-                pairs.append((-overlap, i, j))
-    matched: dict[int, int] = {}
-    taken = set()
-    for _, i, j in sorted(pairs):
-        if i not in matched and j not in taken:
-            matched[i] = j
-            taken.add(j)
-    return list(matched.items())
-
-
-def _iou(a: Box, b: Box) -> float:
-    shared = a.intersection_area(b)
-    return shared / (a.area + b.area - shared + 1e-9)
-
-
-def _holds(box: Box, other: Box, grown: float) -> bool:
-    """Whether the middle of the other box lies in this one, grown by a share of its sides; borders count."""
-    x, y = other.center
-    across, down = grown * box.width, grown * box.height
-    return box.x - across <= x <= box.right + across and box.y - down <= y <= box.bottom + down
 
 
 def _in_common(digits: str, readings: Sequence[Reading]) -> int:

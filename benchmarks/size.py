@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import runtime
+from benchmarks.graph import Graph, count_onnx, count_tflite
 from runtime.bundle import MANIFEST, Artifact, Bundle
 
 OPENCV = ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")
@@ -21,12 +22,23 @@ INTERPRETER_PACKAGES = {"litert": "ai-edge-litert", "tflite-runtime": "tflite-ru
 
 @dataclass(frozen=True, slots=True)
 class ArtifactSize:
-    """An artifact's file: its size, and its size under gzip at its strongest, in bytes."""
+    """An artifact's file, in bytes.
 
+    Attributes:
+        model: the bundle's name.
+        artifact: name in its manifest.
+        file: in the bundle's folder.
+        bytes: as it is.
+        gzip_bytes: under gzip at its strongest.
+        graph: what is in it, counted; None where nothing here can read it.
+    """
+
+    model: str
     artifact: str
     file: str
     bytes: int
     gzip_bytes: int
+    graph: Graph | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +67,11 @@ class DeviceSize:
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """The size benchmark of a bundle.
+    """The size benchmark.
 
     Attributes:
-        artifacts: its model files.
-        bundle_bytes: these, the manifest and the golden vectors.
+        artifacts: model files, of all bundles.
+        bundle_bytes: of the first bundle's files, its manifest and golden vectors.
         runtime_bytes: the source files of the ``runtime`` package.
         packages: what a device may need, as installed here.
         devices: the total for each interpreter that is installed here.
@@ -72,16 +84,17 @@ class Size:
     devices: tuple[DeviceSize, ...]
 
 
-def measure_size(bundle: Bundle, artifacts: Sequence[Artifact]) -> Size:
+def measure_size(chosen: Sequence[tuple[Bundle, Sequence[Artifact]]]) -> Size:
     """Measure files and installed packages.
 
     Args:
-        bundle: whose files are verified as they are read.
-        artifacts: those to list; the bundle's total always counts all.
+        chosen: bundles, whose files are verified as they are read, and their artifacts to list; the total always counts
+            all of the first.
 
     Raises:
         BundleError: a file is missing or altered.
     """
+    bundle = chosen[0][0]
     files = {artifact.file for artifact in bundle.manifest.artifacts} | {MANIFEST, bundle.manifest.golden}
     bundle_bytes = sum((bundle.folder / file).stat().st_size for file in files)
     runtime_bytes = sum(path.stat().st_size for path in Path(runtime.__file__).parent.glob("*.py"))
@@ -94,7 +107,7 @@ def measure_size(bundle: Bundle, artifacts: Sequence[Artifact]) -> Size:
         total = sum(packages[needs].bytes for needs in needed) + runtime_bytes + bundle_bytes
         devices.append(DeviceSize(name, needed, total))
     return Size(
-        tuple(artifact_size(bundle, artifact) for artifact in artifacts),
+        tuple(artifact_size(each, artifact) for each, artifacts in chosen for artifact in artifacts),
         bundle_bytes,
         runtime_bytes,
         tuple(packages.values()),
@@ -109,7 +122,9 @@ def artifact_size(bundle: Bundle, artifact: Artifact) -> ArtifactSize:
         BundleError: the file is missing or altered.
     """
     content = bundle.read(artifact)
-    return ArtifactSize(artifact.name, artifact.file, len(content), len(gzip.compress(content, 9, mtime=0)))
+    graph = count_onnx(content) if artifact.backend == "onnx" else count_tflite(content)
+    packed = len(gzip.compress(content, 9, mtime=0))
+    return ArtifactSize(bundle.manifest.name, artifact.name, artifact.file, len(content), packed, graph)
 
 
 def package_size(package: str) -> PackageSize:

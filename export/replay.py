@@ -8,7 +8,7 @@ from typing import Literal
 
 from runtime.backends import Classifier
 from runtime.recognizer import Recognizer
-from runtime.scoring import MATCHING_IOU, Score, TrueDigit, score_readings
+from runtime.scoring import Score, TrueDigit, match, score_readings
 from runtime.values import Frame, Image, Reading
 
 Kind = Literal["another label", "not read", "read too"]
@@ -104,14 +104,7 @@ def pair_readings(
     first: Sequence[Reading], second: Sequence[Reading]
 ) -> list[tuple[Reading, Reading | None] | tuple[None, Reading]]:
     """Readings of the same ink side by side, those that overlap most first; then what only one of the two has."""
-    overlaps = sorted(
-        ((one.box.iou(other.box), i, j) for i, one in enumerate(first) for j, other in enumerate(second)),
-        key=lambda pair: -pair[0],
-    )
-    partner: dict[int, int] = {}
-    for overlap, i, j in overlaps:
-        if overlap >= MATCHING_IOU and i not in partner and j not in partner.values():
-            partner[i] = j
+    partner = dict(match([one.box for one in first], [other.box for other in second]))
     both = [(one, second[partner[i]] if i in partner else None) for i, one in enumerate(first)]
     return [*both, *((None, other) for j, other in enumerate(second) if j not in partner.values())]
 

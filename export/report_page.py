@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Iterable, Sequence
 from html import escape
-from pathlib import Path
 from typing import Any
-
-import cv2
 
 from export.findings import Verification
 from export.report import summary, verdict
@@ -25,11 +20,7 @@ from export.report_tables import (
     set_title,
 )
 from runtime.values import Image
-
-CARDS = 400
-"""Pictures shown of each kind; a broken file flips tens of thousands."""
-
-_STYLES = Path(__file__).with_name("report.css")
+from train import page as html
 
 _HOW_TO_READ = (
     "Each file was run by the classifier that the camera uses, on the same images as the float model.",
@@ -49,36 +40,24 @@ def page(found: Verification, values: dict[str, Any]) -> str:
         found: what was found out, for its pictures.
         values: the same, from ``report_values``.
     """
-    model = escape(values["model"])
-    parts = [
-        f"<h1>Parity of {model}</h1>",
-        f'<p class="quiet">{_origin(values)}</p>',
-        f'<div class="verdict{"" if values["ship"] else " bad"}"><strong>{escape(verdict(values))}</strong>',
-        _list(values["breaches"]),
-        "".join(f"<p>{escape(line)}</p>" for line in summary(values)),
-        "</div>",
-    ]
+    told = [html.items(values["breaches"]), *(html.paragraph(line) for line in summary(values))]
+    parts = [html.paragraph(_origin(values), "quiet"), html.verdict(verdict(values), told, good=values["ship"])]
     for each in values["sets"]:
-        parts += [f"<h2>{escape(set_title(each))}</h2>", _table(comparison_table(values, each["name"]))]
+        parts += [html.heading(set_title(each)), html.table(comparison_table(values, each["name"]))]
         if each is values["sets"][0]:
-            parts += [_list(_HOW_TO_READ, safe=True, kind="quiet how"), _plots(values, each["name"])]
+            parts += [html.items(_HOW_TO_READ, safe=True, kind="quiet how"), _plots(values, each["name"])]
     if values["replays"]:
         frames = values["replays"][0]["frames"]
-        parts += [f"<h2>The demo clip, {frames} frames through the whole pipeline</h2>", _table(replay_table(values))]
-        parts += [_gallery(_replay_cards(found), "Every file reads every digit as the float model does.")]
+        parts += [html.heading(f"The demo clip, {frames} frames through the whole pipeline")]
+        parts += [html.table(replay_table(values))]
+        parts += [html.gallery(_replay_cards(found), "Every file reads every digit as the float model does.")]
     if values["kernels"]:
-        parts += ["<h2>The same network by other kernels</h2>", _table(kernel_table(values))]
+        parts += [html.heading("The same network by other kernels"), html.table(kernel_table(values))]
     if values["layers"]:
-        parts += [f"<h2>{LAYERS_TITLE}</h2>", _table(layer_table(values))]
-    parts += ["<h2>Every flipped image</h2>", _gallery(_flip_cards(found, values), "No image is flipped.")]
-    parts += ["<h2>Limits, and why</h2>", _table(_limit_table(values))]
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>Parity of {model}</title><style>\n{_STYLES.read_text(encoding='utf-8')}</style></head>\n<body>\n"
-        + "\n".join(parts)
-        + "\n</body></html>\n"
-    )
+        parts += [html.heading(LAYERS_TITLE), html.table(layer_table(values))]
+    parts += [html.heading("Every flipped image"), html.gallery(_flip_cards(found, values), "No image is flipped.")]
+    parts += [html.heading("Limits, and why"), html.table(_limit_table(values))]
+    return html.document(f"Parity of {values['model']}", parts)
 
 
 def _origin(values: dict[str, Any]) -> str:
@@ -94,7 +73,7 @@ def _origin(values: dict[str, Any]) -> str:
             f" Two calibrations on other images: {dependence['disagreement']:.3%} of {dependence['count']:,} labels "
             "differ between them."
         )
-    return escape(text)
+    return text
 
 
 def _plots(values: dict[str, Any], name: str) -> str:
@@ -103,10 +82,7 @@ def _plots(values: dict[str, Any], name: str) -> str:
         "Recall of each class, and its limit (orange)": recall_plot(values, name),
         "How far probabilities move": probability_plot(values, name),
     }
-    figures = "".join(
-        f"<figure><figcaption>{escape(title)}</figcaption>{svg}</figure>" for title, svg in drawings.items()
-    )
-    return f'<div class="plots">{figures}</div>'
+    return html.figures(drawings)
 
 
 def _limit_table(values: dict[str, Any]) -> list[list[str]]:
@@ -131,28 +107,6 @@ def _limit_table(values: dict[str, Any]) -> list[list[str]]:
     return rows
 
 
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    head, *body = rows
-    cells = [
-        "".join(f'<td data-label="{escape(label)}">{escape(cell)}</td>' for label, cell in zip(head, row, strict=True))
-        for row in body
-    ]
-    heading = "".join(f"<th>{escape(label)}</th>" for label in head)
-    return f"<table><thead><tr>{heading}</tr></thead><tbody><tr>{'</tr><tr>'.join(cells)}</tr></tbody></table>"
-
-
-def _list(lines: Iterable[str], *, safe: bool = False, kind: str = "") -> str:
-    items = "".join(f"<li>{line if safe else escape(line)}</li>" for line in lines)
-    return f'<ul class="{kind}">{items}</ul>' if items else ""
-
-
-def _gallery(cards: list[str], nothing: str) -> str:
-    if not cards:
-        return f"<p>{escape(nothing)}</p>"
-    more = f"<p>The first {CARDS:,} of {len(cards):,}.</p>" if len(cards) > CARDS else ""
-    return f'<div class="gallery">{"".join(cards[:CARDS])}</div>{more}'
-
-
 def _flip_cards(found: Verification, values: dict[str, Any]) -> list[str]:
     cards = []
     rows = flip_table(values)[1:]
@@ -166,7 +120,7 @@ def _flip_cards(found: Verification, values: dict[str, Any]) -> list[str]:
             f'<p>{escape(row[0])} {escape(row[1])}: a <b>{escape(row[2])}</b>, <span class="{kind}">{word}</span></p>'
             f"<p><b>{escape(row[3])}</b> float model</p>{others}"
         )
-        cards.append(_card(flip.pixels, f"a {row[2]}", text))
+        cards.append(html.card(flip.pixels, f"a {row[2]}", text))
     return cards
 
 
@@ -186,7 +140,7 @@ def _replay_cards(found: Verification) -> list[str]:
             f"<p>frame {escape(frame)}, at {escape(box)}</p><p><b>{escape(expected)}</b> float model</p>"
             f"<p><b>{escape(answer)}</b> {escape(', '.join(files))}</p>"
         )
-        cards.append(_card(patches[frame, box, expected, answer], "from the demo clip", text))
+        cards.append(html.card(patches[frame, box, expected, answer], "from the demo clip", text))
     return cards
 
 
@@ -201,8 +155,3 @@ def _replay_values(found: Verification) -> list[dict[str, Any]]:
         }
         for each in found.replays
     ]
-
-
-def _card(pixels: Image, title: str, text: str) -> str:
-    encoded = base64.b64encode(cv2.imencode(".png", pixels)[1].tobytes()).decode()
-    return f'<div class="card"><img alt="{escape(title)}" src="data:image/png;base64,{encoded}"><div>{text}</div></div>'

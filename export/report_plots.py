@@ -1,33 +1,13 @@
-"""The plots of the report, as SVG that takes its text color from the page, so that it reads on light and dark."""
+"""The plots of the report."""
 
 from __future__ import annotations
 
-import io
-import re
-from collections.abc import Callable
 from typing import Any
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-_INK = "#010203"  # stands for the page's own text color
-_QUIET = "#8a8f98"
-_FILE, _LIMIT = "#3b82f6", "#e0632f"
-_STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "edge-digits",
-    "font.size": 9,
-    "text.color": _INK,
-    "axes.labelcolor": _INK,
-    "axes.edgecolor": _QUIET,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-    "grid.color": _QUIET,
-    "grid.alpha": 0.35,
-}
+from train.plots import BLUE, ORANGE, QUIET, svg
+
 _SMALLEST = 1e-9  # what is less is drawn as this, on a logarithmic axis
 
 
@@ -38,14 +18,14 @@ def loss_plot(values: dict[str, Any], name: str) -> str:
 
     def draw(axes: Axes) -> None:
         for place, row in enumerate(rows):
-            axes.barh(place, 100 * max(row["drop_bound"], 0), height=0.5, color=_FILE)
+            axes.barh(place, 100 * max(row["drop_bound"], 0), height=0.5, color=BLUE)
             limit = 100 * limits[row["artifact"]]
-            axes.plot([limit, limit], [place - 0.4, place + 0.4], color=_LIMIT, linewidth=2)
+            axes.plot([limit, limit], [place - 0.4, place + 0.4], color=ORANGE, linewidth=2)
         _name_rows(axes, rows)
         axes.set_xlabel("accuracy loss at most, points (95 %)")
         axes.set_xlim(left=0)
 
-    return _svg("loss", draw, _height(rows))
+    return svg("loss", draw, _height(rows))
 
 
 def recall_plot(values: dict[str, Any], name: str) -> str:
@@ -60,16 +40,16 @@ def recall_plot(values: dict[str, Any], name: str) -> str:
             marker = "osD^vPX"[number % 7]
             changes = [100 * change for change in row["recall_change"].values()]
             axes.plot(places, changes, marker, markersize=4, label=row["artifact"])
-        axes.axhline(0, color=_QUIET, linewidth=1)
+        axes.axhline(0, color=QUIET, linewidth=1)
         limit = min(limits[row["artifact"]] for row in rows)
-        axes.axhline(-100 * limit, color=_LIMIT, linewidth=2)
+        axes.axhline(-100 * limit, color=ORANGE, linewidth=2)
         axes.set_xticks(range(10))
         axes.set_xlabel("class")
         axes.set_ylabel("change of recall, points")
         axes.grid(axis="y")
         axes.legend(frameon=False, fontsize=8, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
 
-    return _svg("recall", draw, 2.9)
+    return svg("recall", draw, 2.9)
 
 
 def probability_plot(values: dict[str, Any], name: str) -> str:
@@ -79,14 +59,14 @@ def probability_plot(values: dict[str, Any], name: str) -> str:
     def draw(axes: Axes) -> None:
         for place, row in enumerate(rows):
             ends = [max(row["probability"][key], _SMALLEST) for key in ("median", "p99", "largest")]
-            axes.plot(ends, [place] * 3, color=_QUIET, linewidth=1)
+            axes.plot(ends, [place] * 3, color=QUIET, linewidth=1)
             for end, marker in zip(ends, "o|D", strict=True):
-                axes.plot([end], [place], marker, color=_FILE, markersize=5, markeredgewidth=2)
+                axes.plot([end], [place], marker, color=BLUE, markersize=5, markeredgewidth=2)
         axes.set_xscale("log")
         _name_rows(axes, rows)
         axes.set_xlabel("difference of probability: ● median, | 99 %, ◆ largest")
 
-    return _svg("probability", draw, _height(rows))
+    return svg("probability", draw, _height(rows))
 
 
 def _rows(values: dict[str, Any], name: str) -> list[dict[str, Any]]:
@@ -107,20 +87,3 @@ def _name_rows(axes: Axes, rows: list[dict[str, Any]]) -> None:
 
 def _height(rows: list[dict[str, Any]]) -> float:
     return 0.7 + 0.27 * max(len(rows), 3)
-
-
-def _svg(name: str, draw: Callable[[Axes], None], height: float) -> str:
-    """The drawing as an SVG element, each id in it once in a page that holds several."""
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(4.6, height), layout="constrained")
-        draw(figure.add_subplot())
-        content = io.StringIO()
-        figure.savefig(content, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    svg = content.getvalue()
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    used = set(re.findall(r'(?:href="|url\()#([^")]+)', svg))
-    svg = re.sub(r' id="([^"]+)"', lambda each: f' id="{name}-{each[1]}"' if each[1] in used else "", svg)
-    svg = re.sub(r'(href="|url\()#', rf"\1#{name}-", svg)
-    svg = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", svg)
-    return svg.replace(_INK, "currentColor").strip()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from runtime.canvas import SMALLEST_CAP, Canvas, Color, Corners, text_width
+from runtime.painter import SMALLEST_CAP, Color, Corners, Painter, text_width
 from runtime.values import Box, Image, Number, Reading, Result
 
 DIGIT: Color = (178, 114, 0)
@@ -122,7 +122,7 @@ class _TagStyle:
         return 2 * self.pad + text_width(mark.label, self.cap, True) + percent
 
 
-class _Drawing(Canvas):
+class _Drawing(Painter):
     """A canvas with the measures that follow from its size."""
 
     def __init__(self, picture: Image) -> None:

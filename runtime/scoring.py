@@ -1,4 +1,4 @@
-"""How many digits of known pages were read right: one to one, by place first and then by label."""
+"""Which reading is of which digit, and how many were read right: one to one, by place first and then by label."""
 
 from __future__ import annotations
 
@@ -6,14 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from runtime.values import Box, Reading
+from runtime.values import Box
+
+GROWN = 0.15
+"""Share of a true box's sides by which it is grown, on each side, for the middle of a reading to lie in it."""
+
+AREAS = (0.1, 6.0)
+"""Between which shares of the true box's area a reading's area must lie for its middle to be enough."""
 
 MATCHING_IOU = 0.4
-"""Overlap from which a reading belongs to a true digit; its middle inside the true box is enough, too."""
+"""Overlap from which a reading belongs to a true digit wherever its middle is."""
 
 
 class TrueDigit(Protocol):
-    """A digit that is known to stand on the picture."""
+    """A digit that is known, or was read, to stand on the picture."""
 
     @property
     def label(self) -> str:
@@ -56,27 +62,40 @@ class Score:
         return self.right + self.wrong + self.missed
 
 
-def score_readings(truth: Sequence[TrueDigit], readings: Sequence[Reading]) -> Score:
+def score_readings(truth: Sequence[TrueDigit], readings: Sequence[TrueDigit]) -> Score:
     """Compare a frame's readings with what stands on it.
 
     Each reading belongs to one true digit at most, and the other way round; pairs that overlap most come first.
     """
+    pairs = match([digit.box for digit in truth], [reading.box for reading in readings])
+    right = sum(truth[i].label == readings[j].label for i, j in pairs)
+    return Score(right, len(pairs) - right, len(truth) - len(pairs), len(readings) - len(pairs))
+
+
+def match(truth: Sequence[Box], read: Sequence[Box]) -> list[tuple[int, int]]:
+    """Which box that was read is which true one: pairs of indices, one to one, those that overlap most first.
+
+    They belong together when the middle of the one read lies in the true one, grown by ``GROWN``, and their areas are
+    alike (``AREAS``); or when they overlap by ``MATCHING_IOU``.
+    """
     pairs = []
-    for i, digit in enumerate(truth):
-        for j, reading in enumerate(readings):
-            overlap = digit.box.iou(reading.box)
-            if overlap >= MATCHING_IOU or _holds(digit.box, reading.box.center):
-                pairs.append((overlap, i, j))
-    pairs.sort(reverse=True)
+    for i, box in enumerate(truth):
+        for j, other in enumerate(read):
+            overlap = box.iou(other)
+            alike = AREAS[0] * box.area < other.area < AREAS[1] * box.area
+            if (alike and holds(box, other, GROWN)) or overlap >= MATCHING_IOU:
+                pairs.append((-overlap, i, j))
     matched: dict[int, int] = {}
     taken = set()
-    for _, i, j in pairs:
+    for _, i, j in sorted(pairs):
         if i not in matched and j not in taken:
             matched[i] = j
             taken.add(j)
-    right = sum(truth[i].label == readings[j].label for i, j in matched.items())
-    return Score(right, len(matched) - right, len(truth) - len(matched), len(readings) - len(taken))
+    return list(matched.items())
 
 
-def _holds(box: Box, point: tuple[float, float]) -> bool:
-    return box.x <= point[0] < box.right and box.y <= point[1] < box.bottom
+def holds(box: Box, other: Box, grown: float = 0.0) -> bool:
+    """Whether the middle of the other box lies in this one, grown by a share of its sides; borders count."""
+    x, y = other.center
+    across, down = grown * box.width, grown * box.height
+    return box.x - across <= x <= box.right + across and box.y - down <= y <= box.bottom + down

@@ -40,6 +40,13 @@ def has_main(path: Path) -> bool:
 
 
 RUNTIME_COMMANDS = [name for name in RUNTIME_MODULES if has_main(ROOT / "runtime" / f"{name}.py")]
+# What each command of training needs to be given before it would do anything.
+TRAIN_ARGUMENTS = {"train.scenes": ["--out", "frames"], "train.kaggle": ["train.csv", "test.csv"]}
+TRAIN_COMMANDS = [
+    "train" if path.stem == "__main__" else f"train.{path.stem}"
+    for path in sorted((ROOT / "train").glob("*.py"))
+    if has_main(path)
+]
 
 
 @pytest.fixture(scope="module")
@@ -109,8 +116,21 @@ def test_a_command_shows_its_help_with_only_the_device_dependencies(
     assert done.stderr == ""
 
 
-def test_the_commands_of_the_runtime_were_found() -> None:
+@pytest.mark.parametrize("command", TRAIN_COMMANDS)
+def test_a_command_of_training_explains_itself_and_names_what_it_lacks_on_a_device(
+    device_python: Path, command: str, tmp_path: Path
+) -> None:
+    helped = run_python(device_python, "-m", command, "--help", cwd=tmp_path)
+    assert helped.returncode == 0, helped.stderr
+    assert "None" not in helped.stdout
+    done = run_python(device_python, "-m", command, *TRAIN_ARGUMENTS.get(command, []), cwd=tmp_path)
+    assert done.returncode == 1
+    assert re.fullmatch(r'error: [\w, ]+ (is|are) not installed; pip install "edge-digits\[train\]"\n', done.stderr)
+
+
+def test_the_commands_were_found() -> None:
     assert {"camera", "image"} <= set(RUNTIME_COMMANDS)
+    assert {"train", "train.scenes"} <= set(TRAIN_COMMANDS)
 
 
 def test_importing_the_runtime_loads_neither_an_interpreter_nor_opencv(device_python: Path, tmp_path: Path) -> None:

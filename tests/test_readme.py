@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
+from benchmarks.render import RESULTS, renew
 from runtime.bundle import load_bundle
 from runtime.pages import draw_page
 
@@ -97,6 +98,15 @@ def test_the_parity_table_is_that_of_the_shipped_bundle() -> None:
             f"| {parity['disagreement']:.3%} | {parity['drop_bound']:.3%} |"
         )
         assert row in README
+
+
+def test_the_benchmarks_tables_are_those_of_the_committed_reports() -> None:
+    machines = re.findall(r"<!-- benchmarks ([\w/.-]+) -->", README)
+    assert machines
+    missing = [machine for machine in machines if not (RESULTS / machine / "report.json").is_file()]
+    if missing:
+        pytest.skip(f"no report is committed yet of {', '.join(missing)}")
+    assert renew(README) == README
 
 
 def test_the_committed_parity_report_is_of_the_shipped_bundle_and_says_ship() -> None:

@@ -1,21 +1,40 @@
-"""``python -m train``: train a network on MNIST and on crops of rendered camera frames."""
+"""``python -m train``: train a network on MNIST and crops of rendered camera frames, or go on with one's own digits."""
 
 from __future__ import annotations
 
 import argparse
+import os
+import statistics
 import sys
+import tempfile
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from runtime.errors import UsageError, run_command
-from train.augment import AugmentSettings
-from train.data import load_mnist
-from train.epochs import crop_pools
+from runtime.options import HelpFormatter, positive_integer
+from train.data import Mnist, load_mnist
+from train.evaluate import print_table, write_files
+from train.inputs import keras_model, load_images, open_model
+from train.packages import TRAINING, require
 from train.quiet import load_tensorflow
+from train.workers import Workers, connect, start
+
+if TYPE_CHECKING:
+    from train.augment import AugmentSettings
+    from train.epochs import CropPools
+
+_PLAIN_EPOCHS, _EPOCHS = 5, 50
+_PLAIN_BATCH, _BATCH = 32, 128
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns its exit code."""
-    return run_command(lambda: _train(_parser().parse_args(argv)))
+    given = list(sys.argv[1:] if argv is None else argv)
+    options = _parser().parse_args(given)
+    if options.workers > 1 and "TF_CONFIG" not in os.environ:
+        return run_command(lambda: start([*given, "--workers", "1"], options.workers))
+    return run_command(lambda: _extra(options) if options.extra else _train(options))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -24,62 +43,213 @@ def _parser() -> argparse.ArgumentParser:
         description="Train a digit network on MNIST and on what the runtime's detector cuts out of rendered camera "
         "frames; leave model.keras, history.json and validation-crops.npz in runs/MODEL.",
         epilog="Then: python -m export --model edge",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=HelpFormatter,
+        allow_abbrev=False,
     )
-    parser.add_argument("--model", default="edge", help="network to train")
+    parser.add_argument(
+        "--model",
+        default="edge",
+        help="network to train: edge, micro, tiny, small, medium, classic, lenet5, resnet or mobilenet",
+    )
     parser.add_argument(
         "--data",
         type=Path,
         metavar="DIR",
         help="folder with MNIST's four idx files or mnist.npz; else $MNIST_DIR, else Keras's cache or download",
     )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the results (default: runs/MODEL)")
-    parser.add_argument("--epochs", type=int, default=50, help="passes over the training images")
-    parser.add_argument("--batch", type=int, default=128, help="pictures a step")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the results; runs/MODEL unless named")
+    parser.add_argument("--resume", action="store_true", help="go on where a stopped run was")
     parser.add_argument(
+        "--workers",
+        type=positive_integer,
+        default=1,
+        metavar="N",
+        help="train by so many processes of this machine, each with a GPU of its own where there are any; on several "
+        "machines set TF_CONFIG for each instead",
+    )
+    recipe = parser.add_argument_group("recipe")
+    recipe.add_argument(
+        "--recipe",
+        choices=("full", "plain"),
+        default="full",
+        help="plain: as the tutorials do, to compare with: ten classes, no augmentation, three tenths set aside",
+    )
+    recipe.add_argument(
+        "--epochs", type=int, metavar="N", help=f"passes over the training images; {_EPOCHS}, plain {_PLAIN_EPOCHS}"
+    )
+    recipe.add_argument("--batch", type=int, metavar="N", help=f"pictures a step; {_BATCH}, plain {_PLAIN_BATCH}")
+    recipe.add_argument(
         "--frames",
         type=int,
         default=4_000,
         metavar="N",
         help="camera frames to render and cut up with the runtime's detector, to train on; 0 for MNIST alone",
     )
-    parser.add_argument(
+    recipe.add_argument(
         "--pools", type=Path, default=Path("runs/pools"), metavar="DIR", help="folder that keeps what was cut out"
     )
-    parser.add_argument("--limit", type=int, metavar="N", help="train on N images only, for a trial")
-    parser.add_argument("--seed", type=int, default=0, help="of everything random")
-    parser.add_argument("--resume", action="store_true", help="go on where a stopped run was")
+    recipe.add_argument(
+        "--without",
+        default="",
+        metavar="NAMES",
+        help="leave out kinds of augmentation, with commas between: rotation, shear, stretch, shift, bend, "
+        "through_preprocess (train.explore shows them)",
+    )
+    recipe.add_argument("--limit", type=int, metavar="N", help="train on N images only, for a trial")
+    recipe.add_argument("--seed", type=int, default=0, help="of everything random")
+    recipe.add_argument(
+        "--seeds",
+        type=seed_list,
+        metavar="LIST",
+        help="several, such as 0-4 or 1,5: each into its own folder below; mean and spread are printed",
+    )
+    recipe.add_argument("--tensorboard", action="store_true", help="leave events for TensorBoard in OUT/events")
+    extra = parser.add_argument_group("your own digits")
+    extra.add_argument(
+        "--extra",
+        type=Path,
+        metavar="DIR",
+        help="go on from MODEL, a shipped one or a folder, with a folder of your own pictures in subfolders 0 to 9 and "
+        "none; a third of them is held back to say whether it helped",
+    )
     return parser
 
 
-def _train(options: argparse.Namespace) -> int:
+def seed_list(text: str) -> tuple[int, ...]:
+    """``0-4`` or ``1,5`` as numbers."""
+    seeds: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()) or (dash and int(last) < int(first)):
+            raise argparse.ArgumentTypeError(f"{text!r} is not a list of seeds such as 0-4 or 1,5")
+        seeds += range(int(first), int(last if dash else first) + 1)
+    return tuple(dict.fromkeys(seeds))
+
+
+def _check(options: argparse.Namespace) -> None:
     for name in ("epochs", "batch", "limit"):
         value = getattr(options, name)
         if value is not None and value < 1:
             raise UsageError(f"--{name} is {value}; expected 1 or more")
-    if options.seed < 0:
-        raise UsageError(f"--seed is {options.seed}; expected 0 or more")
-    if options.frames < 0:
-        raise UsageError(f"--frames is {options.frames}; expected 0 or more")
+    for name in ("seed", "frames"):
+        if getattr(options, name) < 0:
+            raise UsageError(f"--{name} is {getattr(options, name)}; expected 0 or more")
+
+
+def _train(options: argparse.Namespace) -> int:
+    _check(options)
+    plain = options.recipe == "plain"
+    if (options.workers > 1 or "TF_CONFIG" in os.environ) and (plain or options.resume):
+        raise UsageError(f"several workers take no {'--recipe plain' if plain else '--resume'}")
+    if plain and (options.resume or options.without):
+        raise UsageError(f"--recipe plain takes no {'--resume' if options.resume else '--without'}")
+    require(*TRAINING)
+    augmentation = _augmentation(options.without)
     load_tensorflow()
-    from train.fit import FitSettings, fit
+    workers = connect()
+    from train.epochs import crop_pools
     from train.networks import NETWORKS
 
     if options.model not in NETWORKS:
         raise UsageError(f"--model is {options.model}; expected one of {', '.join(NETWORKS)}")
     data = load_mnist(options.data)
-    settings = FitSettings(options.model, options.epochs, options.batch, limit=options.limit, seed=options.seed)
-    run = options.out or Path("runs") / options.model
-    crops = crop_pools(data, options.frames, options.pools) if options.frames else None
-    history = fit(data, settings, AugmentSettings(), run, options.resume, crops)
-    last = history["epochs"][-1]
-    summary = f"{last['validation_accuracy']:.2%} of {len(data.validation_images):,} validation images"
-    if crops:
-        summary += (
+    out = options.out or Path("runs") / (f"{options.model}-plain" if plain else options.model)
+    crops = crop_pools(data, options.frames, options.pools) if options.frames and not plain else None
+    seeds = options.seeds or (options.seed,)
+    accuracies = []
+    for seed in seeds:
+        run = out / f"seed-{seed}" if options.seeds else out
+        with tempfile.TemporaryDirectory() as nowhere:
+            own = Path(nowhere) if workers and workers.index else run  # only the chief writes
+            last = _run(options, data, augmentation, crops, own, seed, workers)
+        accuracies.append(last["validation_accuracy"])
+        print(f"{run / 'model.keras'}: {_told(last)}", flush=True)
+    if len(seeds) > 1:
+        mean, spread = statistics.mean(accuracies), statistics.stdev(accuracies)
+        print(f"{len(seeds)} seeds: {mean:.2%} ± {100 * spread:.2f} points (standard deviation)")
+    return 0
+
+
+def _run(
+    options: argparse.Namespace,
+    data: Mnist,
+    augmentation: AugmentSettings,
+    crops: CropPools | None,
+    run: Path,
+    seed: int,
+    workers: Workers | None,
+) -> dict[str, Any]:
+    """One training; returns the figures of its last epoch."""
+    from train.events import EventWriter
+    from train.fit import FitSettings, finished, fit
+
+    watch = EventWriter(run / "events") if options.tensorboard else None
+    if options.recipe == "plain":
+        from train.plain import PlainSettings, fit_plain
+
+        plain = PlainSettings(
+            options.model,
+            options.epochs or _PLAIN_EPOCHS,
+            options.batch or _PLAIN_BATCH,
+            limit=options.limit,
+            seed=seed,
+        )
+        return dict(fit_plain(data, plain, run, watch)["epochs"][-1])
+    settings = FitSettings(
+        options.model, options.epochs or _EPOCHS, options.batch or _BATCH, limit=options.limit, seed=seed
+    )
+    resume = options.resume
+    if resume and options.seeds:  # some are finished, one was stopped, the rest not begun
+        done = finished(settings, augmentation, run)
+        if done:
+            return dict(done["epochs"][-1])
+        resume = (run / "checkpoint.keras").is_file()
+    return dict(fit(data, settings, augmentation, run, resume, crops, watch, workers)["epochs"][-1])
+
+
+def _told(last: dict[str, Any]) -> str:
+    text = f"{last['validation_accuracy']:.2%} of {last['validation_count']:,} validation images"
+    if "crops_right" in last:
+        text += (
             f"; of crops of rendered frames {last['crops_right']:.2%} of the digits right, "
             f"{last['crops_invented']:.2%} of the others taken for digits"
         )
-    print(f"{run / 'model.keras'}: {summary}")
+    return text
+
+
+def _augmentation(without: str) -> AugmentSettings:
+    from train.augment import AugmentSettings
+
+    usual = AugmentSettings()
+    known = [each.name for each in fields(usual)]
+    names = [name.strip() for name in without.split(",") if name.strip()]
+    for name in names:
+        if name not in known:
+            raise UsageError(f"--without names {name}; expected some of {', '.join(known)}")
+    return replace(usual, **dict.fromkeys(names, 0.0))
+
+
+def _extra(options: argparse.Namespace) -> int:
+    _check(options)
+    if options.resume or options.without or options.seeds or options.recipe == "plain":
+        raise UsageError("--extra takes none of --resume, --without, --seeds and --recipe plain")
+    require(*TRAINING)
+    path, images = keras_model(options.model), load_images(str(options.extra))
+    data = load_mnist(options.data)
+    base = open_model(str(path))
+    from train.extra import ExtraSettings, train_extra
+    from train.extra_page import extra_page, extra_table
+
+    settings = ExtraSettings(seed=options.seed)
+    settings = replace(settings, epochs=options.epochs or settings.epochs, batch=options.batch or settings.batch)
+    run = options.out or Path("runs") / f"{path.parent.name}-extra"
+    found = train_extra(base, path, images, data, settings, run)
+    write_files(run, {"extra.html": extra_page(found)})
+    print_table(extra_table(found))
+    print(f"\n{found.verdict}")
+    print(
+        f"{run / 'extra.html'}: the same with pictures; nothing was replaced. To take it: python -m export --run {run}"
+    )
     return 0
 
 

@@ -24,7 +24,7 @@ _CONTRAST = 16.0  # gray levels of ink against paper, likewise
 
 
 @dataclass(frozen=True, slots=True)
-class TrueDigit:
+class FrameDigit:
     """A digit in the frame: its label, the tight box of its ink, its row and number on the page."""
 
     label: str
@@ -63,7 +63,7 @@ class Scene:
     """
 
     picture: Image
-    digits: tuple[TrueDigit, ...]
+    digits: tuple[FrameDigit, ...]
     ignore: tuple[Box, ...]
     inks: tuple[DigitInk, ...]
     conditions: Conditions
@@ -150,7 +150,7 @@ def _view(
 
 def _truth(
     sheet: Sheet, view: npt.NDArray[np.float64], luma: Image, ink: Image
-) -> tuple[list[TrueDigit], list[Box], list[DigitInk]]:
+) -> tuple[list[FrameDigit], list[Box], list[DigitInk]]:
     """Digits to be read, what is left out of the count, and the ink of all."""
     height, width = luma.shape
     digits, ignore, inks = [], [], []
@@ -167,7 +167,7 @@ def _truth(
         state: Literal["whole", "doubtful", "cut"] = "cut"
         if seen >= _SEEN and _readable(luma, ink, box):
             state = "whole"
-            digits.append(TrueDigit(digit.label, box, digit.row, digit.number))
+            digits.append(FrameDigit(digit.label, box, digit.row, digit.number))
         elif seen >= _CUT or digit.label == "1":  # what is left of a 1 is a 1
             state = "doubtful"
             ignore.append(box)

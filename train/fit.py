@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,7 +12,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 from scipy.special import log_softmax
 from tqdm import tqdm
@@ -23,7 +22,8 @@ from train.augment import NONE, AugmentSettings
 from train.crops import VALIDATION_CROPS, LabeledCrops
 from train.data import Mnist
 from train.epochs import CropPools, EpochSettings, Material, gather, make_epoch
-from train.networks import LABELS, NETWORKS, load_model
+from train.networks import LABELS, NETWORKS, load_model, logits_of
+from train.workers import Workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,8 @@ def fit(
     run: Path,
     resume: bool = False,
     crops: CropPools | None = None,
+    watch: Callable[[int, Mapping[str, float]], None] | None = None,
+    workers: Workers | None = None,
 ) -> dict[str, Any]:
     """Train a network and leave ``model.keras``, ``history.json`` and ``validation-crops.npz`` in ``run``.
 
@@ -78,13 +80,16 @@ def fit(
         run: folder for the results and, while training, ``checkpoint.keras``.
         resume: go on from the checkpoint in ``run``; the result is that of an unbroken run.
         crops: of rendered frames; None to train without.
+        watch: is told each epoch's number, from 1, and its figures.
+        workers: the processes that train together, this one among them; each is to call this with the same arguments,
+            but only the chief's ``run`` is kept.
 
     Returns:
         The history, as saved: ``settings``, ``augmentation``, ``crops`` (hashes of both pools, or None), and per epoch
         ``loss``, ``accuracy`` (of the varied pictures), ``validation_loss``, ``validation_accuracy`` (averaged weights,
-        MNIST's own pixels; ``none`` is an error), ``learning_rate`` and ``seconds``; with crops also ``crops_right``,
-        the share of the validation crops' digits that a camera would read right, and ``crops_invented``, the share of
-        their ``none``s that it would take for digits.
+        MNIST's own pixels; ``none`` is an error), ``validation_count``, ``learning_rate`` and ``seconds``; with crops
+        also ``crops_right``, the share of the validation crops' digits that a camera would read right, and
+        ``crops_invented``, the share of their ``none``s that it would take for digits.
 
     Raises:
         DataError: ``resume`` finds no checkpoint, or one of other settings; a pool of crops lacks digits or ``none``s.
@@ -101,8 +106,11 @@ def fit(
         "epochs": [],
     }
     model = NETWORKS[settings.model]()
+    optimizer = _optimizer(settings, steps)
+    if workers:
+        workers.share(optimizer)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(_optimizer(settings, steps), loss, metrics=["accuracy"], jit_compile=False)
+    model.compile(optimizer, loss, metrics=["accuracy"], jit_compile=False)
     checkpoint = run / "checkpoint.keras"
     if resume:
         history["epochs"] = _restore(model, run, checkpoint, history, steps)
@@ -118,18 +126,20 @@ def fit(
                 total=settings.epochs * steps, initial=first * steps, unit="step", desc=settings.model, mininterval=1
             ) as bar:
                 model.fit(
-                    _batches(material, settings, augmentation, first),
+                    _batches(material, settings, augmentation, first, workers),
                     epochs=settings.epochs,
                     initial_epoch=first,
                     steps_per_epoch=steps,
                     shuffle=False,
                     verbose=0,
-                    callbacks=[_Recorder(data, crops, history, run, bar)],
+                    callbacks=[_Recorder(data, crops, history, run, bar, watch)],
                 )
         model.optimizer.finalize_variable_values(model.trainable_variables)  # the averaged weights
-        _hold_back_none(model, settings.none_margin)
-        _save(keras.models.Model(model.inputs, model.outputs, name=settings.model), run / "model.keras")
+        hold_back_none(model, settings.none_margin)
+        save_model(keras.models.Model(model.inputs, model.outputs, name=settings.model), run / "model.keras")
         checkpoint.unlink(missing_ok=True)
+        if workers:
+            workers.wait()
     except OSError as error:
         raise SinkError(
             f"cannot write to {run} ({error.strerror or error}); free it, or name another folder"
@@ -137,16 +147,33 @@ def fit(
     return history
 
 
+def finished(settings: FitSettings, augmentation: AugmentSettings, run: Path) -> dict[str, Any] | None:
+    """The history of a run of these settings that has come to its end, or None."""
+    try:
+        history = dict(json.loads((run / "history.json").read_text(encoding="utf-8")))
+        ended = len(history["epochs"]) == settings.epochs and (run / "model.keras").is_file()
+        same = history["settings"] | history["augmentation"] == asdict(settings) | asdict(augmentation)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return history if ended and same and not (run / "checkpoint.keras").is_file() else None
+
+
 class _Recorder(keras.callbacks.Callback):
     """Moves the bar with each batch; after each epoch validates the averaged weights, saves history and checkpoint."""
 
     def __init__(
-        self, data: Mnist, crops: CropPools | None, history: dict[str, Any], run: Path, bar: tqdm[Any]
+        self,
+        data: Mnist,
+        crops: CropPools | None,
+        history: dict[str, Any],
+        run: Path,
+        bar: tqdm[Any],
+        watch: Callable[[int, Mapping[str, float]], None] | None,
     ) -> None:
         super().__init__()
         self._images, self._labels = data.validation_images, data.validation_labels
         self._crops = crops.validation if crops else None
-        self._history, self._run, self._bar = history, run, bar
+        self._history, self._run, self._bar, self._watch = history, run, bar, watch
         self._started = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
@@ -160,7 +187,7 @@ class _Recorder(keras.callbacks.Callback):
         training = self.model.get_weights()
         self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
         on_crops = _score_crops(self.model, self._crops) if self._crops else {}
-        _hold_back_none(self.model, self._history["settings"]["none_margin"])
+        hold_back_none(self.model, self._history["settings"]["none_margin"])
         loss, accuracy = score(self.model, self._images, self._labels)
         self.model.set_weights(training)
         self._history["epochs"].append(
@@ -169,6 +196,7 @@ class _Recorder(keras.callbacks.Callback):
                 "accuracy": float(logs["accuracy"]),
                 "validation_loss": loss,
                 "validation_accuracy": accuracy,
+                "validation_count": len(self._labels),
                 **on_crops,
                 "learning_rate": float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
                 "seconds": round(perf_counter() - self._started, 2),
@@ -176,8 +204,10 @@ class _Recorder(keras.callbacks.Callback):
         )
         shown = "".join(f", {name.replace('_', ' ')} {value:.2%}" for name, value in on_crops.items())
         self._bar.set_postfix_str(f"loss {logs['loss']:.4f}, validation {accuracy:.2%}{shown}")
-        _write_json(self._run / "history.json", self._history)
-        _save(self.model, self._run / "checkpoint.keras")
+        write_json(self._run / "history.json", self._history)
+        save_model(self.model, self._run / "checkpoint.keras")
+        if self._watch:
+            self._watch(epoch + 1, self._history["epochs"][-1])
 
 
 def score(model: keras.Model, images: Image, labels: Image) -> tuple[float, float]:
@@ -188,7 +218,7 @@ def score(model: keras.Model, images: Image, labels: Image) -> tuple[float, floa
         images: uint8 (n, 28, 28).
         labels: uint8 (n,).
     """
-    logits = _logits(model, images)
+    logits = logits_of(model, images)
     log_probabilities = log_softmax(logits.astype(np.float64), axis=1)
     loss = -log_probabilities[np.arange(len(labels)), labels].mean()
     return float(loss), float((logits.argmax(axis=1) == labels).mean())
@@ -196,17 +226,13 @@ def score(model: keras.Model, images: Image, labels: Image) -> tuple[float, floa
 
 def _score_crops(model: keras.Model, crops: LabeledCrops) -> dict[str, float]:
     """How a camera would do: digits read right, and ``none``s taken for digits, by a model of unchanged bias."""
-    answers, digits = _logits(model, crops.images).argmax(axis=1), crops.labels != NONE
+    answers, digits = logits_of(model, crops.images).argmax(axis=1), crops.labels != NONE
     right = answers[digits] == crops.labels[digits]
     return {"crops_right": float(right.mean()), "crops_invented": float((answers[~digits] != NONE).mean())}
 
 
-def _logits(model: keras.Model, images: Image) -> npt.NDArray[np.float32]:
-    return np.concatenate([model.predict_on_batch(images[i : i + 500, ..., None]) for i in range(0, len(images), 500)])
-
-
 def _batches(
-    material: Material, settings: FitSettings, augmentation: AugmentSettings, first: int
+    material: Material, settings: FitSettings, augmentation: AugmentSettings, first: int, workers: Workers | None
 ) -> Iterator[tuple[Image, Image]]:
     """Batches of pictures (b, 28, 28, 1) and classes (b,), epoch after epoch; the next epoch is made meanwhile."""
 
@@ -220,7 +246,10 @@ def _batches(
             if epoch + 1 < settings.epochs:
                 coming = ahead.submit(make, epoch + 1)
             for start in range(0, len(pictures), settings.batch):
-                yield pictures[start : start + settings.batch, ..., None], classes[start : start + settings.batch]
+                chosen = slice(start, start + settings.batch)
+                if workers:
+                    chosen = slice(min(start + workers.index, len(pictures) - 1), chosen.stop, workers.count)
+                yield pictures[chosen, ..., None], classes[chosen]
 
 
 def _optimizer(settings: FitSettings, steps: int) -> keras.optimizers.Optimizer:
@@ -243,7 +272,7 @@ def _optimizer(settings: FitSettings, steps: int) -> keras.optimizers.Optimizer:
     return optimizer
 
 
-def _hold_back_none(model: keras.Model, margin: float) -> None:
+def hold_back_none(model: keras.Model, margin: float) -> None:
     """Lower the bias of ``none`` by ``margin``."""
     layer = model.get_layer("logits")
     weights, bias = layer.get_weights()
@@ -273,17 +302,21 @@ def _restore(model: keras.Model, run: Path, checkpoint: Path, history: dict[str,
     for variable, value in zip(model.optimizer.variables, stopped.optimizer.variables, strict=True):
         variable.assign(value)
     model.set_weights(stopped.get_weights())
+    for layer, old in zip(model.layers, stopped.layers, strict=True):
+        if hasattr(layer, "seed_generator"):  # of dropout: no weight, but it decides what comes next
+            layer.seed_generator.state.assign(old.seed_generator.state)
     return epochs[: int(model.optimizer.iterations.numpy()) // steps]
 
 
-def _save(model: keras.Model, path: Path) -> None:
+def save_model(model: keras.Model, path: Path) -> None:
     """Save so that a kill leaves the old file or the new one, never half."""
     fresh = path.with_name(f"fresh-{path.name}")
     model.save(fresh)
     fresh.replace(path)
 
 
-def _write_json(path: Path, value: object) -> None:
+def write_json(path: Path, value: object) -> None:
+    """Write JSON so that a kill leaves the old file or the new one, never half."""
     fresh = path.with_name(f"fresh-{path.name}")
     fresh.write_text(json.dumps(value, indent=1) + "\n")
     fresh.replace(path)

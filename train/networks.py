@@ -1,23 +1,27 @@
 """The architectures, by name.
 
-Every network takes pixels as the runtime cuts them (0–255, scaled inside) and answers with logits. They are plain
-convolutions on few, wide maps, since that is what int8 kernels run fastest: measured on one x86 core, the same 74,000
-parameters cost 15 µs in int8 as they stand here, 24 µs with padded convolutions, and 36 µs behind a strided stem of one
-channel in place of space-to-depth.
+Every network takes pixels as the runtime cuts them (0–255, scaled inside) and answers with logits. Those made for this
+project, from ``micro`` to ``edge``, are plain convolutions on few, wide maps, since that is what int8 kernels run
+fastest: measured on one x86 core, the same 74,000 parameters cost 15 µs in int8 as they stand here, 24 µs with padded
+convolutions, and 36 µs behind a strided stem of one channel in place of space-to-depth.
 """
 
 from __future__ import annotations
 
+import math
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
+import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 from keras import layers
 
 from runtime.errors import DataError
 from runtime.preprocess import FIELD
+from runtime.values import Image
 
 LABELS = ("0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "none")
 """The meaning of each output, in order."""
@@ -38,7 +42,7 @@ class SpaceToDepth(layers.Layer):
         return batch, height // 2, width // 2, channels * 4
 
 
-def edge() -> keras.Model:
+def edge(labels: int = len(LABELS)) -> keras.Model:
     """The shipped network: 79,819 parameters, 2.2 million multiply-accumulates a digit."""
     inputs, x = _stem()
     for filters, stride, padding in (
@@ -49,11 +53,101 @@ def edge() -> keras.Model:
         (64, 1, "valid"),
     ):
         x = _convolution(x, filters, stride, padding)
-    return _head(inputs, x, "edge")
+    return _head(inputs, layers.Flatten()(x), labels, "edge")
 
 
-NETWORKS: dict[str, Callable[[], keras.Model]] = {"edge": edge}
-"""Builders of untrained networks: input (n, 28, 28, 1) float 0–255, output (n, 11) logits."""
+def micro(labels: int = len(LABELS)) -> keras.Model:
+    """For the smallest devices: 2,813 parameters, 0.2 million multiply-accumulates a digit; 3 kB of int8 weights."""
+    return _plain("micro", (10, 11, 12), labels)
+
+
+def tiny(labels: int = len(LABELS)) -> keras.Model:
+    """A step up from micro: 4,827 parameters, 0.3 million multiply-accumulates a digit; 5 kB of int8 weights."""
+    return _plain("tiny", (12, 16, 16), labels)
+
+
+def small(labels: int = len(LABELS)) -> keras.Model:
+    """Between tiny and medium: 10,535 parameters, 0.4 million multiply-accumulates a digit; 11 kB of int8 weights."""
+    return _plain("small", (16, 16, 22, 20), labels)
+
+
+def medium(labels: int = len(LABELS)) -> keras.Model:
+    """A third of edge: 24,387 parameters, 0.8 million multiply-accumulates a digit; 25 kB of int8 weights."""
+    return _plain("medium", (20, 24, 32, 40), labels)
+
+
+def classic(labels: int = len(LABELS)) -> keras.Model:
+    """The CNN of the tutorials, with dropout: 694,091 parameters, 0.9 million multiply-accumulates a digit."""
+    inputs = keras.Input((FIELD, FIELD, 1), name="pixels")
+    x = layers.Conv2D(32, 3, activation="relu")(layers.Rescaling(1 / 255, name="rescaling")(inputs))
+    x = layers.Dense(128, activation="relu")(layers.Flatten()(layers.MaxPooling2D(2)(x)))
+    return _head(inputs, layers.Dropout(0.3)(x), labels, "classic")
+
+
+def lenet5(labels: int = len(LABELS)) -> keras.Model:
+    """LeNet-5 (LeCun et al., 1998), ReLU for its tanh: 61,791 parameters, 0.4 million multiply-accumulates a digit."""
+    inputs = keras.Input((FIELD, FIELD, 1), name="pixels")
+    x = layers.Conv2D(6, 5, padding="same", activation="relu")(layers.Rescaling(1 / 255, name="rescaling")(inputs))
+    x = layers.Conv2D(16, 5, activation="relu")(layers.AveragePooling2D(2)(x))
+    x = layers.Dense(120, activation="relu")(layers.Flatten()(layers.AveragePooling2D(2)(x)))
+    return _head(inputs, layers.Dense(84, activation="relu")(x), labels, "lenet5")
+
+
+def resnet(labels: int = len(LABELS)) -> keras.Model:
+    """Residual blocks (He et al., 2016): 87,627 parameters, 3.9 million multiply-accumulates a digit."""
+    inputs, x = _stem()
+    x = _convolution(x, 24, 1, "same")
+    for filters, stride in ((24, 1), (32, 2), (64, 2)):
+        kept = x if stride == 1 else _normalized(layers.Conv2D(filters, 1, strides=stride, use_bias=False)(x))
+        x = _convolution(x, filters, stride, "same")
+        x = _normalized(_unbiased(filters, 1, "same")(x))
+        x = layers.ReLU()(layers.Add()([x, kept]))
+    return _head(inputs, layers.GlobalAveragePooling2D()(x), labels, "resnet")
+
+
+def mobilenet(labels: int = len(LABELS)) -> keras.Model:
+    """Depthwise-separable blocks (Howard et al., 2017): 38,907 parameters, 1.0 million multiply-accumulates a digit."""
+    inputs, x = _stem()
+    x = _convolution(x, 16, 1, "same")
+    for filters, stride in ((32, 1), (64, 2), (64, 1), (128, 2), (128, 1)):
+        depthwise = layers.DepthwiseConv2D(3, strides=stride, padding="same", use_bias=False)
+        x = layers.ReLU()(_normalized(depthwise(x)))
+        x = layers.ReLU()(_normalized(layers.Conv2D(filters, 1, use_bias=False)(x)))
+    return _head(inputs, layers.GlobalAveragePooling2D()(x), labels, "mobilenet")
+
+
+NETWORKS: dict[str, Callable[..., keras.Model]] = {
+    build.__name__: build for build in (edge, micro, tiny, small, medium, classic, lenet5, resnet, mobilenet)
+}
+"""Builders of untrained networks: input (n, 28, 28, 1) float 0–255, output (n, labels) logits, eleven unless told."""
+
+
+def logits_of(model: keras.Model, images: Image) -> npt.NDArray[np.float32]:
+    """Answers of a network as it stands: uint8 (n, 28, 28) -> float32 (n, labels)."""
+    parts = [model.predict_on_batch(images[i : i + 500, ..., None]) for i in range(0, len(images), 500)]
+    return np.concatenate([np.empty((0, model.output_shape[-1]), np.float32), *parts])
+
+
+def multiply_accumulates(model: keras.Model) -> int:
+    """Multiply-accumulates of convolutions and dense layers, a digit."""
+    total = 0
+    for layer in model.layers:
+        if isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D):
+            places = math.prod(layer.output.shape[1:3])
+            # A depthwise kernel is (height, width, channels, 1): one product a place, as a plain one.
+            total += places * math.prod(layer.kernel.shape)
+        elif isinstance(layer, layers.Dense):
+            total += math.prod(layer.kernel.shape)
+    return total
+
+
+def weight_bytes(model: keras.Model) -> int:
+    """Bytes of the weights in int8: a byte for each of a kernel, four for each bias, batch normalization folded in."""
+    total = 0
+    for layer in model.layers:
+        if isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D | layers.Dense):
+            total += math.prod(layer.kernel.shape) + 4 * layer.output.shape[-1]
+    return total
 
 
 def load_model(path: Path) -> keras.Model:
@@ -74,10 +168,25 @@ def _stem() -> tuple[keras.KerasTensor, keras.KerasTensor]:
     return inputs, SpaceToDepth(name="space_to_depth")(layers.Rescaling(1 / 255, name="rescaling")(inputs))
 
 
+def _plain(name: str, widths: Sequence[int], labels: int) -> keras.Model:
+    """Convolutions of these widths, all but the first two on a fifth of the side, then the mean of each map."""
+    inputs, x = _stem()
+    for place, filters in enumerate(widths):
+        x = _convolution(x, filters, 2 if place == 2 else 1, "same" if place == 2 else "valid")
+    return _head(inputs, layers.GlobalAveragePooling2D()(x), labels, name)
+
+
 def _convolution(x: keras.KerasTensor, filters: int, stride: int, padding: str) -> keras.KerasTensor:
-    x = layers.Conv2D(filters, 3, strides=stride, padding=padding, use_bias=False, kernel_initializer="he_normal")(x)
-    return layers.ReLU()(layers.BatchNormalization(momentum=0.99, epsilon=1e-3)(x))
+    return layers.ReLU()(_normalized(_unbiased(filters, stride, padding)(x)))
 
 
-def _head(inputs: keras.KerasTensor, x: keras.KerasTensor, name: str) -> keras.Model:
-    return keras.Model(inputs, layers.Dense(len(LABELS), name="logits")(layers.Flatten()(x)), name=name)
+def _unbiased(filters: int, stride: int, padding: str) -> layers.Conv2D:
+    return layers.Conv2D(filters, 3, strides=stride, padding=padding, use_bias=False, kernel_initializer="he_normal")
+
+
+def _normalized(x: keras.KerasTensor) -> keras.KerasTensor:
+    return layers.BatchNormalization(momentum=0.99, epsilon=1e-3)(x)
+
+
+def _head(inputs: keras.KerasTensor, features: keras.KerasTensor, labels: int, name: str) -> keras.Model:
+    return keras.Model(inputs, layers.Dense(labels, name="logits")(features), name=name)

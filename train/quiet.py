@@ -8,16 +8,24 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from train.packages import TRAINING, require
+
 
 def load_tensorflow() -> None:
-    """Import TensorFlow and wake its devices, a GPU too where there is one; takes seconds."""
+    """Import TensorFlow and wake its devices, a GPU too where there is one; takes seconds.
+
+    Raises:
+        BackendError: TensorFlow, or another package that training needs, is not installed.
+    """
+    require(*TRAINING)
     os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever ~/.keras/keras.json says
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # later remarks, but for errors
     print("loading TensorFlow", file=sys.stderr, flush=True)
     with quiet():
         import tensorflow as tf
 
-        tf.config.list_logical_devices()
+        if "TF_CONFIG" not in os.environ:  # workers must meet before anything else works
+            tf.config.list_logical_devices()
 
 
 @contextmanager

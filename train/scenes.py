@@ -14,20 +14,23 @@ import sys
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from runtime.errors import SinkError, UsageError, run_command
 from runtime.options import HelpFormatter, size
 from runtime.values import Image
-from train.compose import Scene, render
-from train.conditions import Difficulty, draw_conditions
 from train.data import load_mnist
+from train.packages import require
 from train.splits import SPLITS, Split
-from train.writer import DigitPool
+
+# What renders loads matplotlib and tqdm: not before they are known to be there.
+if TYPE_CHECKING:
+    from train.compose import Scene
+    from train.conditions import Difficulty
+    from train.writer import DigitPool
 
 Mixture: TypeAlias = Literal["clean", "hard", "mixed"]
 LABELS = "labels.json"
@@ -65,6 +68,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def render_frame(index: int, settings: SceneSettings, pool: DigitPool) -> Scene:
     """One frame of a set: what it holds depends on the settings and its index alone."""
+    from train.compose import render
+    from train.conditions import draw_conditions
+
     rng = np.random.default_rng((settings.seed, SPLITS.index(settings.split), index))
     conditions = draw_conditions(settings.split, settings.difficulty_of(index), settings.size[1], rng)
     return render(conditions, settings.size, pool, rng)
@@ -105,6 +111,8 @@ def write_scenes(folder: Path, settings: SceneSettings, digits: tuple[Image, Ima
     Raises:
         SinkError: the folder holds something already, or cannot be written.
     """
+    from tqdm import tqdm
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
@@ -128,6 +136,8 @@ _pools: list[DigitPool] = []
 
 
 def _begin(images: Image, labels: Image) -> None:
+    from train.writer import DigitPool
+
     cv2.setNumThreads(1)
     _pools[:] = [DigitPool.of(images, labels)]
 
@@ -183,6 +193,7 @@ def _scenes(options: argparse.Namespace) -> int:
         raise UsageError(f"--seed is {options.seed}; expected 0 or more")
     if min(options.size) < 120:
         raise UsageError(f"--size is {options.size[0]}x{options.size[1]}; expected 120 or more each way")
+    require("matplotlib", "tqdm")
     data = load_mnist(options.data)
     train = options.split == "train"
     digits = (data.train_images, data.train_labels) if train else (data.test_images, data.test_labels)

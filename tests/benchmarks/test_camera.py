@@ -7,25 +7,22 @@ import numpy as np
 import pytest
 
 from benchmarks.camera import PIPELINE, TUTORIAL, Camera, CameraRun, measure_camera
-from benchmarks.camera_tables import render_camera
-from benchmarks.candidates import choose_artifacts, default_candidate, find_candidates
+from benchmarks.camera_tables import camera_section
 from benchmarks.labels import DRAWN, read_labels
 from benchmarks.matching import PictureScore
 from benchmarks.peers import tutorial_reader
 from benchmarks.quality import measure_quality
 from benchmarks.sheet import draw_sheets
-from benchmarks.tables import WIDTH
+from benchmarks.tables import WIDTH, to_text
 from benchmarks.workload import drawn_frames
 from runtime.backends import load_classifier
-from runtime.bundle import load_bundle
+from runtime.pictures import to_frame
 
 
 @pytest.fixture(scope="module")
 def camera() -> Camera:
     """The shipped model on the drawn set."""
-    bundle = load_bundle()
-    candidates, _ = find_candidates(bundle, choose_artifacts(bundle, ()), threads=1)
-    return measure_camera([default_candidate(candidates)], {DRAWN: read_labels(DRAWN)}, tutorial=True)
+    return measure_camera([load_classifier()], {DRAWN: read_labels(DRAWN)}, tutorial=True)
 
 
 def test_the_drawn_set_is_read(camera: Camera) -> None:
@@ -46,26 +43,26 @@ def test_found_right_and_mistakes_agree(camera: Camera) -> None:
 
 def test_the_tutorials_way_reads_a_plain_page() -> None:
     (_, ten, _) = drawn_frames()
-    read = tutorial_reader(load_classifier())(ten.frame)
+    read = tutorial_reader(load_classifier())(to_frame(ten.picture, 0, 0.0))
     assert len(read) >= 8
 
 
 def test_a_frame_without_ink_gives_the_tutorial_nothing_to_read() -> None:
     (blank, _, _) = drawn_frames()
-    flat = replace(blank.frame, luma=np.full((480, 640), 200, np.uint8))
-    assert tutorial_reader(load_classifier())(flat) == ()
+    flat = np.full_like(blank.picture, 200)
+    assert tutorial_reader(load_classifier())(to_frame(flat, 0, 0.0)) == ()
 
 
 def test_every_line_of_the_table_fits_the_terminal(camera: Camera) -> None:
     (first, *_) = camera.runs[0].pictures
     long = replace(first, tags=("a-condition-of-a-very-long-name",), digits=12345, found=12345)
-    text = render_camera(Camera((*camera.runs, CameraRun("frames", PIPELINE, "litert-int8", "litert", (long,)))))
-    assert max(len(line) for line in text.splitlines() if not line.startswith("Camera: ")) <= WIDTH
+    text = to_text([camera_section(Camera((*camera.runs, CameraRun("frames", PIPELINE, "litert-int8", (long,)))))])
+    assert max(map(len, text.splitlines())) <= WIDTH
     assert "a-condition-of-a…" in text
 
 
 def test_the_table_has_a_row_for_each_condition(camera: Camera) -> None:
-    text = render_camera(camera)
+    text = to_text([camera_section(camera)])
     for name in ("all", "drawn", "chalk", "blank"):
         assert sum(line.startswith(f"{name} ") for line in text.splitlines()) == 2
     (blank, *_) = [line for line in text.splitlines() if line.startswith("blank ")]

@@ -8,44 +8,46 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import __main__ as command
+from benchmarks import run
 from benchmarks.__main__ import main
-from benchmarks.latency import LatencySettings
-from benchmarks.measure import Plan
 from benchmarks.report import read_report
+from benchmarks.sessions import Plan
 from benchmarks.tables import WIDTH
 from runtime.bundle import load_bundle
 
 ROOT = Path(__file__).resolve().parents[2]
+FILES = {"report.json", "report.md"}
+PAGES = ["blank page", "ten digits", "full page"]
 
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Quick is not quick enough for a test."""
-    monkeypatch.setattr(command, "QUICK_LATENCY", LatencySettings(2, 2, Plan(rounds=2, calls=10, settle=1)))
-    monkeypatch.setattr(command, "QUICK_PIPELINE", Plan(rounds=2, calls=2, settle=1))
+    monkeypatch.setattr(run, "QUICK", Plan(sessions=2, rounds=1, block_ns=1, least=10, most=10, settle=1))
+    monkeypatch.setattr(run, "QUICK_STARTS", 1)
+    monkeypatch.setattr(run, "QUICK_IDLE_SECONDS", 0.2)
 
 
 @pytest.mark.usefixtures("short")
-def test_all_benchmarks_end_in_tables_and_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = tmp_path / "report.json"
-    assert main(["--quick", "--json", str(out)]) == 0
+def test_all_benchmarks_end_in_tables_and_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "results"
+    assert main(["--quick", "--out", str(out)]) == 0
     text = capsys.readouterr().out
-    for title in ("machine ", "Latency of one digit", "Size of model", "Pipeline of a frame", "Camera: "):
+    for title in ("Verdict", "Machine", "One digit", "Whole frames", "Starting up", "Size", "Accuracy", "Camera: "):
         assert f"\n{title}" in f"\n{text}"
-    report = read_report(out)
+    assert {"report.json", "report.md"} <= {path.name for path in out.iterdir()} <= {*FILES, "report.html"}
+    report = read_report(out / "report.json")
     assert report.quick
-    assert report.latency is not None
-    assert report.pipeline is not None
     assert report.size is not None
     assert report.camera is not None
     assert [run.reader for run in report.camera.runs] == ["pipeline"]
     names = [artifact.name for artifact in load_bundle().manifest.artifacts]
-    assert {candidate.artifact for candidate in report.latency.candidates} <= set(names)
+    assert {subject.artifact for subject in report.subjects} <= {*names, ""}
     for name in names:
         assert name in text
-    assert [frame.frame for frame in report.pipeline.frames] == ["blank page", "ten digits", "full page"]
-    assert {frame.artifact for frame in report.pipeline.frames} == {"litert-int8"}
+    assert report.workload is not None
+    assert [frame.name.rpartition(" ")[0] for frame in report.workload.frames] == PAGES
+    assert {startup.name for startup in report.startup} >= {"litert-int8 in litert"}
     assert max(map(len, text.splitlines())) <= WIDTH
 
 
@@ -53,25 +55,30 @@ def test_all_benchmarks_end_in_tables_and_a_report(tmp_path: Path, capsys: pytes
 def test_json_on_stdout_is_alone_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["size", "--json", "-"]) == 0
     output = capsys.readouterr()
-    assert json.loads(output.out)["latency"] is None
-    assert "Size of model" in output.err
+    assert json.loads(output.out)["series"] == []
+    assert "\nSize\n" in output.err
 
 
 @pytest.mark.usefixtures("short")
 def test_named_artifacts_alone_are_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "report.json"
-    arguments = ["--artifact", "litert-float32", "--artifact", "litert-int8", "--threads", "2", "--json", str(out)]
-    assert main(["all", "--quick", *arguments]) == 0
+    named = ["--artifact", "litert-float32", "--artifact", "litert-int8"]
+    assert main(["latency", "--quick", *named, "--threads", "2,1", "--json", str(out)]) == 0
     report = read_report(out)
-    assert report.latency is not None
-    assert report.pipeline is not None
-    assert report.size is not None
-    assert report.threads == 2
-    expected = {"litert-int8", "litert-float32"}
-    assert {candidate.artifact for candidate in report.latency.candidates} == expected
-    assert {frame.artifact for frame in report.pipeline.frames} == expected
-    assert {entry.artifact for entry in report.size.artifacts} == expected
+    assert report.threads == (2, 1)
+    classifiers = [subject for subject in report.subjects if subject.kind == "classifier"]
+    assert {(subject.artifact, subject.threads) for subject in classifiers} >= {
+        (name, count) for name in ("litert-int8", "litert-float32") for count in (1, 2)
+    }
+    assert {subject.artifact for subject in classifiers} == {"litert-int8", "litert-float32"}
     assert "2 threads" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("short")
+def test_limits_that_nothing_keeps_end_with_1(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["latency", "--quick", "--artifact", "litert-int8", "--max-kb", "1"]
+    assert main(arguments) == 1
+    assert "Nothing keeps within the limits (at most 1 kB); nearest is" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -83,6 +90,8 @@ def test_named_artifacts_alone_are_measured(tmp_path: Path, capsys: pytest.Captu
         (["size", "--json", "/"], 1, "cannot write --json /"),
         (["camera", "--frames", "/absent"], 1, "cannot read /absent/labels.json"),
         (["camera", "--sheet", "/absent/a.png"], 1, "there is no folder /absent"),
+        (["size", "--out", "/proc/absent"], 1, "cannot make --out /proc/absent"),
+        (["size", "--python", "ncnn=/absent"], 2, "--python ncnn=/absent: there is no file /absent"),
         (["camera", "--sheet", "a.txt"], 2, "--sheet is a.txt; expected a name that ends in .png or .jpg"),
     ],
 )
@@ -97,7 +106,13 @@ def test_what_cannot_work_is_told_in_one_line_before_anything_is_measured(
     assert output.err.count("\n") == 1
 
 
-@pytest.mark.parametrize("arguments", [["weight"], ["--threads", "0"], ["--threads", "two"], ["--fast"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(["weight"], ["--threads", "0"], ["--threads", "1,two"], ["--fast"], ["--max-kb", "-1"], ["--max-kb", "x"]),
+        *(["--python", "ncnn"], ["--min-accuracy", "99.5"], ["--sustained", "0"]),
+    ],
+)
 def test_wrong_usage_ends_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(arguments)
@@ -131,6 +146,8 @@ def test_the_help_names_every_benchmark_and_option() -> None:
     for word in (
         "latency",
         "size",
+        "memory",
+        "startup",
         "pipeline",
         "camera",
         "all",
@@ -143,5 +160,12 @@ def test_the_help_names_every_benchmark_and_option() -> None:
         "--threads",
         "--quick",
         "--json",
+        "--out",
+        "--peers",
+        "--python",
+        "--sustained",
+        "--max-ms",
+        "--max-kb",
+        "--min-accuracy",
     ):
         assert word in done.stdout

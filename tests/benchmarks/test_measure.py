@@ -3,11 +3,10 @@ from __future__ import annotations
 import itertools
 import time
 from collections import Counter
-from collections.abc import Callable
 
 import pytest
 
-from benchmarks.measure import Plan, block_order, clock_cost_ns, run_blocks, time_calls
+from benchmarks.measure import block_order, clock_cost_ns, time_calls
 
 NAMES = ("a", "b", "c", "d")
 
@@ -30,28 +29,6 @@ def test_each_candidate_comes_first_in_about_its_share_of_the_rounds() -> None:
     firsts = Counter(block_order(NAMES, 4000, seed=0)[::4])
     # Binomial with n = 4000, p = 1/4: five standard deviations are 137.
     assert all(abs(firsts[name] - 1000) < 137 for name in NAMES)
-
-
-def test_blocks_run_in_the_interleaved_order_and_settling_calls_are_not_counted() -> None:
-    plan = Plan(rounds=3, calls=4, settle=2, seed=5)
-    calls: list[tuple[str, int]] = []
-    counters = {name: itertools.count() for name in NAMES}
-
-    def candidate(name: str) -> Callable[[int], list[int]]:
-        def run(count: int) -> list[int]:
-            calls.append((name, count))
-            return [next(counters[name]) for _ in range(count)]
-
-        return run
-
-    steps: list[None] = []
-    blocks = run_blocks({name: candidate(name) for name in NAMES}, plan, lambda: steps.append(None))
-    expected = [call for name in block_order(NAMES, 3, seed=5) for call in ((name, 2), (name, 4))]
-    assert calls == expected
-    # Of each candidate's calls 0, 1, 2, … every first two of six were for settling.
-    assert blocks == {name: [[2, 3, 4, 5], [8, 9, 10, 11], [14, 15, 16, 17]] for name in NAMES}
-    assert len(steps) == 12
-    assert plan.count == 12
 
 
 def test_every_call_takes_the_next_input_and_gives_a_sample() -> None:

@@ -29,22 +29,25 @@ def install(site: Path, name: str, version: str, files: dict[str, bytes], requir
 
 
 def test_an_artifacts_size_is_its_files(bundle: Bundle) -> None:
-    size = measure_size(bundle, bundle.manifest.artifacts)
+    size = measure_size([(bundle, bundle.manifest.artifacts)])
     assert [entry.artifact for entry in size.artifacts] == [artifact.name for artifact in bundle.manifest.artifacts]
     for entry in size.artifacts:
         path = bundle.folder / entry.file
         assert entry.bytes == path.stat().st_size
+        assert entry.model == "edge"
+        assert entry.graph is not None
+        assert entry.graph.weight_bytes < entry.bytes
         assert entry.gzip_bytes == len(gzip.compress(path.read_bytes(), 9, mtime=0))
 
 
 def test_the_bundle_counts_what_a_device_gets_and_nothing_else(bundle: Bundle) -> None:
     files = [artifact.file for artifact in bundle.manifest.artifacts] + [MANIFEST, bundle.manifest.golden]
     expected = sum((bundle.folder / file).stat().st_size for file in files)
-    assert measure_size(bundle, bundle.manifest.artifacts[:1]).bundle_bytes == expected
+    assert measure_size([(bundle, bundle.manifest.artifacts[:1])]).bundle_bytes == expected
 
 
 def test_a_device_is_the_sum_of_its_parts(bundle: Bundle) -> None:
-    size = measure_size(bundle, ())
+    size = measure_size([(bundle, ())])
     bytes_of = {package.package: package.bytes for package in size.packages}
     assert {device.interpreter for device in size.devices} <= {"litert", "tflite-runtime", "onnxruntime"}
     assert size.devices

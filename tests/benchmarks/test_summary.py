@@ -1,12 +1,24 @@
 from __future__ import annotations
 
+import math
 import random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.summary import flatten, percentile, percentiles, spread, supports
+from benchmarks.summary import (
+    flatten,
+    intervals,
+    outliers,
+    percentile,
+    percentiles,
+    session_logs,
+    spread,
+    student,
+    supports,
+)
+from tests.benchmarks.conftest import Machine, blocks
 
 
 @pytest.mark.parametrize(
@@ -74,4 +86,85 @@ def test_the_spread_is_that_of_the_medians_less_the_outer_tenths() -> None:
 
 
 def test_flattening_keeps_the_order() -> None:
-    assert flatten([[3, 1], [], [2]]) == [3, 1, 2]
+    assert flatten([[[3, 1], []], [[2]]]) == [3, 1, 2]
+
+
+def test_the_interval_of_equal_samples_is_a_point() -> None:
+    found = intervals([blocks(7, 7, calls=60)] * 10)
+    assert {percent: (i.low, i.value, i.high) for percent, i in found.items()} == dict.fromkeys((50, 90, 99), (7, 7, 7))
+
+
+def test_a_figure_that_the_count_does_not_support_has_no_interval_either() -> None:
+    assert set(intervals([blocks(1, 2, calls=5)] * 2)) == {50}
+    assert intervals([blocks(1, calls=5)]) == {}
+
+
+def test_an_interval_is_of_samples_and_holds_its_figure() -> None:
+    machine = Machine(seed=3, process=0.05, block=0.05, slow=0.02)
+    sessions = [[machine.samples(machine.luck() * 50_000, 50) for _ in range(4)] for _ in range(10)]
+    samples = set(flatten(sessions))
+    for found in intervals(sessions).values():
+        assert found.low < found.value < found.high
+        assert {found.low, found.high} <= samples
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
+    # Processes that differ by luck: an interval that took calls for independent would hold it a third of the time.
+    held = 0
+    for seed in range(200):
+        machine = Machine(seed=seed, process=0.05, block=0.02)
+        sessions = []
+        for _ in range(10):
+            luck = machine.luck()
+            sessions.append([machine.samples(luck * 50_000, 10) for _ in range(4)])
+        middle = intervals(sessions, resamples=400)[50]
+        held += middle.low <= 50_000 <= middle.high
+    # Binomial with n = 200, p = 0.95: 178 is four standard deviations below.
+    assert 178 <= held <= 199
+
+
+def test_fewer_sessions_give_wider_intervals() -> None:
+    def width(count: int) -> float:
+        found = 0.0
+        for seed in range(20):
+            machine = Machine(seed=seed, process=0.05)
+            sessions = [[machine.samples(machine.luck() * 50_000, 20)] for _ in range(count)]
+            middle = intervals(sessions, resamples=400)[50]
+            found += middle.high - middle.low
+        return found
+
+    assert width(4) > 1.3 * width(16)
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 5, 9, 15, 16, 17, 30, 100])
+def test_students_t_is_that_of_scipy(freedom: int) -> None:
+    stats = pytest.importorskip("scipy.stats")
+    assert student(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), abs=1e-3)
+
+
+def test_without_freedom_there_is_no_t() -> None:
+    with pytest.raises(ValueError, match="0 degrees of freedom"):
+        student(0)
+
+
+def test_far_samples_are_counted() -> None:
+    # Quartiles 100 and 110: far out begins over 140.
+    samples = [100] * 30 + [105] * 30 + [110] * 30
+    assert outliers([*samples, 140]) == 0
+    assert outliers([*samples, 141, 10**6]) == 2
+    assert outliers([]) == 0
+
+
+def test_a_disturbed_call_does_not_move_its_session() -> None:
+    assert session_logs([[[100, 100, 900, 900, 100]]]) == pytest.approx([math.log(100)])
+
+
+def test_a_sessions_figure_is_the_median_of_its_blocks() -> None:
+    assert session_logs([blocks(100, 900, 200), blocks(50)]) == pytest.approx([math.log(200), math.log(50)])
+
+
+def test_what_slows_the_reference_of_a_round_as_well_does_not_count() -> None:
+    steady, drifting = blocks(100, 100, 100), blocks(100, 150, 300)
+    reference = [blocks(10, 10, 10), blocks(10, 15, 30)]
+    first, second = session_logs([steady, drifting], reference)
+    assert first == pytest.approx(second) == pytest.approx(math.log(10))

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.annotate import DIGIT, NUMBER, UNSURE, annotate, banner, panel
-from runtime.canvas import Canvas, text_width
 from runtime.numbers import group_numbers
+from runtime.painter import Painter, text_width
 from runtime.values import Box, Image, Prediction, Reading, Result
 
 PAPER, BOARD = 235, 30
@@ -161,7 +161,7 @@ def test_banners_and_panels_leave_the_scene_alone(draw: Callable[[Image], Image]
 @pytest.mark.parametrize("cap", [9, 13, 20, 40])
 def test_letters_are_as_high_and_as_wide_as_promised_in_every_opencv(cap: int, bold: bool) -> None:
     picture = np.zeros((100, 600, 3), np.uint8)
-    Canvas(picture).text("0123456789", 20, 70, cap, (255, 255, 255), bold=bold)
+    Painter(picture).text("0123456789", 20, 70, cap, (255, 255, 255), bold=bold)
     ink = picture[:, :, 0] > 127
     rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
     assert np.ptp(rows) + 1 == pytest.approx(cap, abs=1 + cap / 8)

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 
 from tests.mnist import drawn_digits, mnist
@@ -14,3 +17,11 @@ def _mnist() -> Mnist:
 @pytest.fixture(scope="session")
 def drawn() -> Mnist:
     return drawn_digits()
+
+
+@pytest.fixture(scope="session")
+def archive(drawn: Mnist, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Drawn digits as a file: 300 pictures."""
+    path = tmp_path_factory.mktemp("archive") / "drawn.npz"
+    np.savez(path, images=drawn.train_images[:300], labels=drawn.train_labels[:300])
+    return path

@@ -92,7 +92,7 @@ class TestAnUnbrokenRun:
         assert unbroken.history["augmentation"] == asdict(AUGMENTATION)
         assert [set(epoch) for epoch in unbroken.history["epochs"]] == [
             {
-                *("loss", "accuracy", "validation_loss", "validation_accuracy"),
+                *("loss", "accuracy", "validation_loss", "validation_accuracy", "validation_count"),
                 *("crops_right", "crops_invented", "learning_rate", "seconds"),
             }
         ] * SETTINGS.epochs

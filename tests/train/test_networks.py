@@ -12,7 +12,7 @@ from keras import layers
 from runtime.errors import DataError
 from runtime.preprocess import FIELD
 from train.augment import NONE
-from train.networks import LABELS, NETWORKS, SpaceToDepth, load_model
+from train.networks import LABELS, NETWORKS, SpaceToDepth, load_model, multiply_accumulates, weight_bytes
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, FIELD, FIELD, 1), dtype=np.uint8)
 
@@ -57,13 +57,23 @@ def test_the_documented_size_of_a_network_is_its_size(name: str) -> None:
     described = re.search(r"([\d,]+) parameters, ([\d.]+) million multiply-accumulates", str(NETWORKS[name].__doc__))
     assert described
     assert int(described[1].replace(",", "")) == model.count_params()
-    multiply_accumulates = 0
-    for layer in model.layers:
-        if isinstance(layer, layers.Conv2D):
-            multiply_accumulates += int(np.prod(layer.output.shape[1:3])) * int(np.prod(layer.kernel.shape))
-        elif isinstance(layer, layers.Dense):
-            multiply_accumulates += int(np.prod(layer.kernel.shape))
-    assert float(described[2]) == round(multiply_accumulates / 1e6, 1)
+    assert float(described[2]) == round(multiply_accumulates(model) / 1e6, 1)
+    if within := re.search(r"([\d.]+) kB of int8 weights", str(NETWORKS[name].__doc__)):
+        assert 850 * float(within[1]) < weight_bytes(model) <= 1000 * float(within[1])
+
+
+def test_work_is_counted_by_hand() -> None:
+    pixels = keras.Input((8, 8, 2))
+    x = layers.Conv2D(4, 3)(pixels)  # 6×6 places of 3×3×2×4
+    x = layers.DepthwiseConv2D(3, strides=2, padding="same")(x)  # 3×3 places of 3×3×4
+    model = keras.Model(pixels, layers.Dense(5)(layers.Flatten()(x)))  # 36×5
+    assert multiply_accumulates(model) == 36 * 72 + 9 * 36 + 180
+    assert weight_bytes(model) == 72 + 36 + 180 + 4 * (4 + 4 + 5)
+
+
+def test_the_classic_network_of_ten_classes_is_that_of_the_tutorials() -> None:
+    # A convolution of 32 filters, 13×13×32 values into 128, 128 into 10, with their biases.
+    assert NETWORKS["classic"](10).count_params() == 9 * 32 + 32 + 5408 * 128 + 128 + 128 * 10 + 10
 
 
 def test_none_is_the_label_that_training_gives_to_what_is_no_digit() -> None:

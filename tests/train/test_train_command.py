@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.mnist import mnist_folder
-from train.__main__ import main
+from train.__main__ import main, seed_list
 
 ROOT = Path(__file__).resolve().parents[2]
 GREETING = re.compile(
@@ -88,6 +89,54 @@ def test_help_names_every_option_without_loading_tensorflow() -> None:
     assert not re.search(r"\b(tensorflow|keras)$", done.stderr, re.MULTILINE)
     for option in ["model", "data", "out", "epochs", "batch", "limit", "frames", "pools", "seed", "resume"]:
         assert f"--{option}" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"), [("0-4", (0, 1, 2, 3, 4)), ("7", (7,)), ("1,5", (1, 5)), ("0-1, 1-2", (0, 1, 2))]
+)
+def test_seeds_are_numbers_and_ranges(text: str, seeds: tuple[int, ...]) -> None:
+    assert seed_list(text) == seeds
+
+
+@pytest.mark.parametrize("text", ["", "a", "3-", "4-2", "-1", "1;2"])
+def test_other_lists_of_seeds_are_wrong_usage(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="0-4"):
+        seed_list(text)
+
+
+def test_an_unknown_kind_of_augmentation_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "expected some of rotation" in refused(capsys, ["--without", "rotation,mirror"], 2)
+
+
+@pytest.mark.parametrize("option", [["--resume"], ["--without", "bend"]])
+def test_the_plain_recipe_refuses_what_it_has_not(capsys: pytest.CaptureFixture[str], option: list[str]) -> None:
+    assert option[0] in refused(capsys, ["--recipe", "plain", *option], 2)
+
+
+def test_several_seeds_print_mean_and_spread_and_a_finished_one_is_not_repeated(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    short = ["--model", "micro", "--limit", "100", "--epochs", "1", "--frames", "0", "--seeds", "0-1", "--tensorboard"]
+    arguments = ["--data", str(mnist_folder()), *short, "--out", str(tmp_path)]
+    assert main(arguments) == 0
+    *each, summary = capsys.readouterr().out.splitlines()
+    assert len(each) == 2
+    accuracies = []
+    for seed in (0, 1):
+        run = tmp_path / f"seed-{seed}"
+        accuracies.append(json.loads((run / "history.json").read_text())["epochs"][-1]["validation_accuracy"])
+        assert list((run / "events").iterdir())
+    spread = abs(accuracies[0] - accuracies[1]) / 2**0.5
+    assert summary == f"2 seeds: {sum(accuracies) / 2:.2%} ± {100 * spread:.2f} points (standard deviation)"
+    written = (tmp_path / "seed-0" / "model.keras").stat().st_mtime_ns
+    assert main([*arguments, "--resume"]) == 0
+    assert capsys.readouterr().out.splitlines() == [*each, summary]
+    assert (tmp_path / "seed-0" / "model.keras").stat().st_mtime_ns == written
+
+
+def test_extra_says_before_training_what_it_cannot_use(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert "no subfolder" in refused(capsys, ["--extra", tmp_path, "--data", mnist_folder()], 1)
+    assert "--seeds" in refused(capsys, ["--extra", tmp_path, "--seeds", "0-2"], 2)
 
 
 def test_an_unknown_option_is_wrong_usage() -> None:

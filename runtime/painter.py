@@ -27,7 +27,7 @@ _STROKE_FONTS = int(cv2.__version__.partition(".")[0]) < 5
 _GRID = 4  # pixels per cell of the map of what is taken
 
 
-class Canvas:
+class Painter:
     """Draws on a picture in place.
 
     Attributes:
@@ -93,7 +93,7 @@ class Canvas:
 
 
 def text_width(text: str, cap: int, bold: bool = False) -> int:
-    """Pixels that ``Canvas.text`` fills from left to right."""
+    """Pixels that ``Painter.text`` fills from left to right."""
     scale, thickness, face = _font(cap, bold)
     return cv2.getTextSize(text, face, scale, thickness)[0][0]
 
