@@ -15,6 +15,8 @@ from train.crops import VALIDATION_CROPS, LabeledCrops
 from train.data import load_mnist
 from train.quiet import load_tensorflow
 
+_WHAT = {"gate": "images of digits", "none": "of what is not a digit"}
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns its exit code."""
@@ -78,18 +80,21 @@ def _export(options: argparse.Namespace) -> int:
         load_model(trained), data, out, training, gate_count=options.gate_count, formats=formats, crops=crops
     )
     manifest = json.loads((out / "manifest.json").read_text())
-    print(f"{'artifact':<20}{'bytes':>9}{'MNIST test':>12}{'95 % interval':>18}{'labels differ':>15}{'drop <':>10}")
-    for parity, artifact in zip(parities, manifest["artifacts"], strict=True):
-        test = artifact["metrics"]["mnist_test"]
+    head = f"{'artifact':<20}{'bytes':>9}{'MNIST test':>12}{'95 % interval':>18}{'labels differ':>15}{'drop <':>10}"
+    print(head + f"{'no digits differ':>18}" * ("none" in parities))
+    for number, artifact in enumerate(manifest["artifacts"]):
+        test, parity = artifact["metrics"]["mnist_test"], parities["gate"][number]
         low, high = test["interval95"]
         print(
             f"{parity.artifact:<20}{artifact['bytes']:>9,}{test['accuracy']:>12.2%}{f'{low:.2%} - {high:.2%}':>18}"
             f"{parity.disagreement:>15.3%}{max(parity.drop_bound, 0):>10.3%}"
+            + "".join(f"{each[number].disagreement:>18.3%}" for name, each in parities.items() if name == "none")
         )
     if calibration := manifest["provenance"]["calibration"]:
         dependence = calibration["dependence"]
         print(f"two other calibrations: {dependence['disagreement']:.3%} of {dependence['count']:,} labels differ")
-    print(f"{out}: every artifact agrees with the float model on {parities[0].count:,} images")
+    counts = " and ".join(f"{each[0].count:,} {_WHAT[name]}" for name, each in parities.items())
+    print(f"{out}: every artifact agrees with the float model on {counts}")
     return 0
 
 

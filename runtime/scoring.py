@@ -64,9 +64,8 @@ def score_readings(truth: Sequence[TrueDigit], readings: Sequence[Reading]) -> S
     pairs = []
     for i, digit in enumerate(truth):
         for j, reading in enumerate(readings):
-            overlap = digit.box.iou(reading.box)
-            if overlap >= MATCHING_IOU or _holds(digit.box, reading.box.center):
-                pairs.append((overlap, i, j))
+            if belongs(reading.box, digit.box):
+                pairs.append((digit.box.iou(reading.box), i, j))
     pairs.sort(reverse=True)
     matched: dict[int, int] = {}
     taken = set()
@@ -78,5 +77,7 @@ def score_readings(truth: Sequence[TrueDigit], readings: Sequence[Reading]) -> S
     return Score(right, len(matched) - right, len(truth) - len(matched), len(readings) - len(taken))
 
 
-def _holds(box: Box, point: tuple[float, float]) -> bool:
-    return box.x <= point[0] < box.right and box.y <= point[1] < box.bottom
+def belongs(reading: Box, true: Box) -> bool:
+    """Whether a reading's box may be that of the ink in a true box."""
+    x, y = reading.center
+    return true.iou(reading) >= MATCHING_IOU or (true.x <= x < true.right and true.y <= y < true.bottom)

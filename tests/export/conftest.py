@@ -7,7 +7,7 @@ import pytest
 
 from export.formats import FORMATS
 from export.limits import Limits, LimitSet, load_limits
-from export.parity import Parity
+from export.parity import Parities
 from export.write_bundle import export_bundle
 from tests.mnist import drawn_digits, mnist
 from train.augment import AugmentSettings
@@ -15,6 +15,9 @@ from train.data import Mnist
 from train.epochs import EpochSettings
 from train.fit import FitSettings, fit
 from train.networks import load_model
+
+GATE = 300
+TRAINING = {"settings": {"seed": 0, "none_margin": 4.0}, "last_epoch": {"loss": 1.5}}
 
 
 @pytest.fixture(scope="session", name="mnist")
@@ -45,12 +48,14 @@ def trial_limits() -> LimitSet:
 @pytest.fixture(scope="session")
 def exported(
     run: Path, drawn: Mnist, trial_limits: LimitSet, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, list[Parity]]:
+) -> tuple[Path, Parities]:
     """The folder of a bundle with every format, proven on 300 images, and how its artifacts compared."""
     folder = tmp_path_factory.mktemp("models") / "some"
-    model, training = load_model(run / "model.keras"), {"settings": {"seed": 0}, "last_epoch": {"loss": 1.5}}
     parities = export_bundle(
-        model, drawn, folder, training, gate_count=300, limits=trial_limits, formats=tuple(FORMATS)
+        *(load_model(run / "model.keras"), drawn, folder, TRAINING),
+        gate_count=GATE,
+        limits=trial_limits,
+        formats=tuple(FORMATS),
     )
     return folder, parities
 

@@ -16,10 +16,9 @@ import pytest
 
 from export.classifiers import reference_classifier
 from export.convert import convert, specs
-from export.findings import InputSet
 from export.limits import LimitSet, load_limits
-from export.parity import Parity, compare
-from export.samples import calibration_set, gate_set
+from export.parity import Parities, compare
+from export.samples import InputSet, calibration_set, gate_set
 from export.verification import verify
 from runtime.backends import LiteRtClassifier, make_classifier
 from runtime.bundle import MANIFEST, Artifact, load_bundle, write_manifest
@@ -33,17 +32,17 @@ GATE = 300
 
 @pytest.fixture(scope="module")
 def gate(drawn: Mnist) -> InputSet:
-    return InputSet("gate", *gate_set(drawn, GATE), gates=True)
+    return gate_set(drawn, GATE)
 
 
 @pytest.fixture
-def bundle_folder(exported: tuple[Path, list[Parity]], tmp_path: Path) -> Path:
+def bundle_folder(exported: tuple[Path, Parities], tmp_path: Path) -> Path:
     return shutil.copytree(exported[0], tmp_path / "some")
 
 
 def breaches(folder: Path, gate: InputSet, limits: LimitSet) -> list[str]:
     bundle = load_bundle(folder)
-    return list(verify(bundle, reference_classifier(bundle, "onnx"), [gate], None, limits).breaches)
+    return list(verify(bundle, reference_classifier(bundle, "onnx"), [gate], [], limits).breaches)
 
 
 def put(folder: Path, name: str, content: bytes) -> None:
@@ -136,7 +135,7 @@ PIXEL_FAULTS: dict[str, Callable[[Image], Image]] = {
 
 @pytest.mark.parametrize("fault", PIXEL_FAULTS)
 def test_an_adapter_that_spoils_pixels_is_caught(
-    exported: tuple[Path, list[Parity]], gate: InputSet, fault: str, trial_limits: LimitSet
+    exported: tuple[Path, Parities], gate: InputSet, fault: str, trial_limits: LimitSet
 ) -> None:
     bundle = load_bundle(exported[0])
     artifact = bundle.artifact("litert", "int8")
@@ -150,7 +149,7 @@ def test_an_adapter_that_spoils_pixels_is_caught(
 
 
 def test_a_bare_cast_where_rounding_and_clipping_belong_is_caught(
-    exported: tuple[Path, list[Parity]], gate: InputSet
+    exported: tuple[Path, Parities], gate: InputSet
 ) -> None:
     bundle = load_bundle(exported[0])
     artifact = bundle.artifact("litert", "int8")
