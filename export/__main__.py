@@ -5,22 +5,33 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 from export.formats import DEFAULT_FORMATS, FORMATS, parse_formats
+from export.limits import PATH, load_limits
 from export.packages import check_packages
 from runtime.errors import DataError, UsageError, run_command
 from train.crops import VALIDATION_CROPS, LabeledCrops
-from train.data import load_mnist
+from train.data import Mnist, load_mnist
 from train.quiet import load_tensorflow
 
 _WHAT = {"gate": "images of digits", "none": "of what is not a digit"}
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command; returns its exit code."""
-    return run_command(lambda: _export(_parser().parse_args(argv)))
+def main(argv: Sequence[str] | None = None, *, load: Callable[[Path | None], Mnist] = load_mnist) -> int:
+    """Run the command.
+
+    Args:
+        argv: arguments; the process's own by default.
+        load: loads MNIST; tests hand in another.
+
+    Returns:
+        The exit code: 0 a bundle was written, 1 a file does not agree or another expected error, 2 wrong usage.
+    """
+    return run_command(lambda: _export(_parser().parse_args(argv), load))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -50,6 +61,9 @@ def _parser() -> argparse.ArgumentParser:
         help="what to make, with commas between, or all (default: %(default)s)",
     )
     parser.add_argument(
+        "--limits", type=Path, default=PATH, metavar="FILE", help=f"limits of your own, in the form of {PATH.name}"
+    )
+    parser.add_argument(
         "--gate-count",
         type=int,
         default=50_000,
@@ -59,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _export(options: argparse.Namespace) -> int:
+def _export(options: argparse.Namespace, load: Callable[[Path | None], Mnist]) -> int:
     run = options.run or Path("runs") / options.model
     out = options.out or Path("models") / options.model
     trained = run / "model.keras"
@@ -69,15 +83,19 @@ def _export(options: argparse.Namespace) -> int:
         raise UsageError(f"--gate-count is {options.gate_count}; expected 100 or more")
     formats = parse_formats(options.formats)
     training = _training(run)
+    limits = load_limits(options.limits)
     check_packages()
-    data = load_mnist(options.data)
+    data = load(options.data)
     load_tensorflow()
     from export.write_bundle import export_bundle
     from train.networks import load_model
 
-    crops = LabeledCrops.load(run / VALIDATION_CROPS) if training["crops"] else None
     parities = export_bundle(
-        load_model(trained), data, out, training, gate_count=options.gate_count, formats=formats, crops=crops
+        *(load_model(trained), data, out, training),
+        gate_count=options.gate_count,
+        limits=limits,
+        formats=formats,
+        crops=_crops(run / VALIDATION_CROPS) if training["crops"] else None,
     )
     manifest = json.loads((out / "manifest.json").read_text())
     head = f"{'artifact':<20}{'bytes':>9}{'MNIST test':>12}{'95 % interval':>18}{'labels differ':>15}{'drop <':>10}"
@@ -111,6 +129,13 @@ def _training(run: Path) -> dict[str, Any]:
     if done != wanted:
         raise DataError(f"{run} is half trained, {done} of {wanted} epochs; finish it: python -m train --resume")
     return training
+
+
+def _crops(path: Path) -> LabeledCrops:
+    try:
+        return LabeledCrops.load(path)
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
+        raise DataError(f"{path} is missing or broken ({error}); train again") from error
 
 
 if __name__ == "__main__":

@@ -93,6 +93,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="where the rendered frames are, or are put; they are made once (default: %(default)s)",
     )
+    parser.add_argument(
+        "--limits", type=Path, default=PATH, metavar="FILE", help=f"limits of your own, in the form of {PATH.name}"
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="write parity.json, parity.md and parity.html there")
     parser.add_argument("--json", action="store_true", help="print what parity.json holds instead of tables")
     return parser
@@ -115,7 +118,7 @@ def _verify(
             "matplotlib, which draws the report's plots, is not installed; leave out --out, or install it"
         )
     started = time.perf_counter()
-    limits = load_limits()
+    limits = load_limits(options.limits)
     bundle = load_bundle(options.model)
     data = cache(lambda: load(options.data))
     knows_none = "none" in bundle.manifest.labels
