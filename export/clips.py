@@ -23,7 +23,6 @@ FRAMES = 500
 
 _SEED = 47
 _MADE_FROM = "made-from"
-_ROOT = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,12 +91,13 @@ def rendered_clip(data: Mnist, folder: Path, count: int = FRAMES, processes: int
         count: how many.
         processes: that render at a time.
     """
-    from train.scenes import LABELS, SceneSettings, write_scenes  # here, since it loads matplotlib
+    from train.crops import sources  # these here, since they load matplotlib
+    from train.scenes import LABELS, SceneSettings, write_scenes
 
     settings = SceneSettings(count, _SEED, "train", "mixed")
     digits = data.validation_images, data.validation_labels
     origin = hashlib.sha256(json.dumps(asdict(settings)).encode() + b"".join(each.tobytes() for each in digits))
-    for path in sorted([*_ROOT.glob("train/*.py"), *_ROOT.glob("runtime/*.py")]):
+    for path in sources("train.scenes"):
         origin.update(path.read_bytes())
     mark = folder / _MADE_FROM
     try:

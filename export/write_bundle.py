@@ -14,7 +14,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import numpy.typing as npt
 from scipy.special import softmax
 
 from export.calibration import calibration_dependence
