@@ -7,16 +7,18 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
 from export.formats import DEFAULT_FORMATS, FORMATS, parse_formats
-from export.limits import PATH, load_limits
+from export.limits import GATE_COUNT, PATH, load_limits
 from export.packages import check_packages
 from runtime.errors import DataError, UsageError, run_command
-from train.crops import VALIDATION_CROPS, LabeledCrops
 from train.data import Mnist, load_mnist
 from train.quiet import load_tensorflow
+
+if TYPE_CHECKING:  # loads matplotlib: not before it is known to be there
+    from train.crops import LabeledCrops
 
 _WHAT = {"gate": "images of digits", "none": "of what is not a digit"}
 
@@ -66,9 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--gate-count",
         type=int,
-        default=50_000,
+        default=GATE_COUNT,
         metavar="N",
-        help="images to compare on (default: 50000; fewer only in trials)",
+        help="images of digits to compare on, and a fifth as many of none (default: %(default)s; fewer only in trials)",
     )
     return parser
 
@@ -95,7 +97,7 @@ def _export(options: argparse.Namespace, load: Callable[[Path | None], Mnist]) -
         gate_count=options.gate_count,
         limits=limits,
         formats=formats,
-        crops=_crops(run / VALIDATION_CROPS) if training["crops"] else None,
+        crops=_crops(run) if training["crops"] else None,
     )
     manifest = json.loads((out / "manifest.json").read_text())
     head = f"{'artifact':<20}{'bytes':>9}{'MNIST test':>12}{'95 % interval':>18}{'labels differ':>15}{'drop <':>10}"
@@ -131,7 +133,10 @@ def _training(run: Path) -> dict[str, Any]:
     return training
 
 
-def _crops(path: Path) -> LabeledCrops:
+def _crops(run: Path) -> LabeledCrops:
+    from train.crops import VALIDATION_CROPS, LabeledCrops
+
+    path = run / VALIDATION_CROPS
     try:
         return LabeledCrops.load(path)
     except (OSError, ValueError, KeyError, BadZipFile) as error:

@@ -11,6 +11,12 @@ from runtime.errors import DataError
 
 PATH = Path(__file__).with_name("limits.toml")
 
+GATE_COUNT = 50_000
+"""Augmented validation images that an artifact is compared on before it may be shipped."""
+
+NONE_SHARE = 5
+"""One picture of what is not a digit for so many of the gate."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from export.limits import GATE_COUNT, NONE_SHARE
 from runtime.preprocess import FIELD
 from runtime.values import Image
 from train.augment import NONE, AugmentSettings, augment, draw_digits, draw_nones
@@ -17,12 +18,6 @@ from train.data import Mnist
 
 CALIBRATION_COUNT = 1_000
 """Training images that ranges are calibrated on."""
-
-GATE_COUNT = 50_000
-"""Augmented validation images that an artifact is compared on before it may be shipped."""
-
-NONE_SHARE = 5
-"""One picture of what is not a digit for so many of the gate."""
 
 GOLDEN_COUNT = 16
 """Pictures in the golden vectors."""

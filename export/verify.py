@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-from export.classifiers import reference_classifier
 from export.clips import Clip, make_clip
-from export.findings import Verification
-from export.limits import PATH, load_limits
-from export.report import markdown, report_values, summary, verdict
+from export.limits import GATE_COUNT, NONE_SHARE, PATH, load_limits
 from export.report_tables import clips, comparison_table, replay_table
-from export.samples import GATE_COUNT, NONE_SHARE, gate_set, mnist_set, none_set
-from export.verification import verify
 from runtime.bundle import load_bundle
-from runtime.errors import BackendError, SinkError, UsageError, run_command
+from runtime.errors import SinkError, UsageError, run_command
 from train.data import Mnist, load_mnist
+from train.packages import require
+
+if TYPE_CHECKING:  # loads scipy and tqdm: not before they are known to be there
+    from export.findings import Verification
 
 SETS = ("gate", "none", "mnist")
 CLIPS = ("demo", "frames")
@@ -84,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         default=GATE_COUNT,
         metavar="N",
-        help="images of the gate set, and five times those of none (default: %(default)s; fewer only in trials)",
+        help="images of the gate set; of none a fifth as many (default: %(default)s; fewer only in trials)",
     )
     parser.add_argument(
         "--frames",
@@ -113,10 +111,12 @@ def _verify(
         raise UsageError(f"--sets is {options.sets!r}; expected a list with commas of {', '.join((*SETS, *CLIPS))}")
     if options.gate_count < 100:
         raise UsageError(f"--gate-count is {options.gate_count}; expected 100 or more")
-    if options.out and importlib.util.find_spec("matplotlib") is None:
-        raise BackendError(
-            "matplotlib, which draws the report's plots, is not installed; leave out --out, or install it"
-        )
+    require("scipy", "tqdm", *(["matplotlib"] if options.out or "frames" in names else []), extra="verify")
+    from export.classifiers import reference_classifier
+    from export.report import report_values
+    from export.samples import gate_set, mnist_set, none_set
+    from export.verification import verify
+
     started = time.perf_counter()
     limits = load_limits(options.limits)
     bundle = load_bundle(options.model)
@@ -147,6 +147,8 @@ def _verify(
 
 
 def _print_tables(values: dict[str, Any], stdout: TextIO) -> None:
+    from export.report import summary, verdict
+
     for each in values["sets"]:
         print(f"{each['name']}, {each['count']:,} images{'' if each['gates'] else ' (reported only)'}", file=stdout)
         _print_table(comparison_table(values, each["name"]), stdout)
@@ -166,7 +168,8 @@ def _print_table(rows: list[list[str]], stdout: TextIO) -> None:
 
 
 def _write(found: Verification, values: dict[str, Any], folder: Path) -> None:
-    from export.report_page import page  # here, since it loads matplotlib
+    from export.report import markdown
+    from export.report_page import page  # loads matplotlib
 
     texts = {
         "parity.json": json.dumps(values, indent=1, ensure_ascii=False) + "\n",

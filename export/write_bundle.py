@@ -22,12 +22,10 @@ from export.classifiers import KerasClassifier
 from export.convert import convert, specs
 from export.formats import DEFAULT_FORMATS
 from export.inside import IMAGES, by_layer, weight_breaches
-from export.limits import LimitSet, load_limits
+from export.limits import GATE_COUNT, NONE_SHARE, LimitSet, load_limits
 from export.packages import check_packages
 from export.parity import Parities, accuracy_figure, compare
 from export.samples import (
-    GATE_COUNT,
-    NONE_SHARE,
     InputSet,
     calibration_set,
     gate_set,
@@ -81,7 +79,7 @@ def export_bundle(
         data: MNIST.
         folder: the bundle's place; its name is the model's. A model card in it (README.md) is kept.
         training: what ``train`` left of the run, for the provenance.
-        gate_count: images of the gate set, and five times those of the other; fewer only in trials.
+        gate_count: images of the gate set; of the other a fifth as many; fewer only in trials.
         limits: what an artifact of each precision may differ by; those of ``limits.toml``, others only in trials.
         formats: what to make; names from ``FORMATS``.
         crops: of rendered validation frames, to fit each artifact's temperature and thresholds on; without them the

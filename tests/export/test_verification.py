@@ -10,9 +10,9 @@ from export.classifiers import reference_classifier
 from export.clips import Clip, ClipFrame
 from export.findings import Verification
 from export.formats import FORMATS
-from export.limits import Limits, LimitSet, ReplayLimits
+from export.limits import NONE_SHARE, Limits, LimitSet, ReplayLimits
 from export.parity import Parities, Parity
-from export.samples import NONE_SHARE, InputSet, gate_set, mnist_set, none_set
+from export.samples import InputSet, gate_set, mnist_set, none_set
 from export.verification import verify
 from runtime.backends import load_classifier
 from runtime.bundle import load_bundle

@@ -13,11 +13,10 @@ import numpy.typing as npt
 import pytest
 
 from export.formats import FORMATS
-from export.limits import LimitSet, load_limits
+from export.limits import NONE_SHARE, LimitSet, load_limits
 from export.parity import Parities
 from export.samples import (
     GOLDEN_COUNT,
-    NONE_SHARE,
     calibration_set,
     calibration_subsets,
     gate_set,
