@@ -69,7 +69,7 @@ def reference_classifier(bundle: Bundle, reference: Reference) -> ArtifactClassi
     if reference == "onnx":
         return make_classifier(bundle, bundle.artifact("onnx", "float32"))
     if importlib.util.find_spec("tensorflow") is None or importlib.util.find_spec("keras") is None:
-        raise BackendError("tensorflow is not installed; name --reference onnx, or pip install -e '.[train]'")
+        raise BackendError('tensorflow is not installed; name --reference onnx, or pip install "edge-digits[train]"')
     stored = bundle.manifest.provenance.get("float_model", {})
     path = bundle.folder / stored.get("file", "model.keras")
     try:

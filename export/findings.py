@@ -2,40 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
-from export.layers import LayerError, Repair
+from export.layers import LayerError
 from export.limits import LimitSet
 from export.parity import Parity, Spread
+from export.repairs import Repair
 from export.replay import Replay
+from export.samples import InputSet
 from runtime.bundle import Bundle
 from runtime.values import Image
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class InputSet:
-    """Images to compare on.
-
-    Attributes:
-        name: ``gate`` or ``mnist``.
-        images: uint8 (n, 28, 28).
-        labels: uint8 (n,), the truth.
-        gates: whether the limits hold on it; else it is only reported.
-    """
-
-    name: str
-    images: Image
-    labels: npt.NDArray[np.uint8]
-    gates: bool
-
-    @property
-    def sha256(self) -> str:
-        """Of images and labels."""
-        return hashlib.sha256(self.images.tobytes() + self.labels.tobytes()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,10 +21,6 @@ class Comparison:
     Attributes:
         images: name of the set.
         parity: labels, accuracy, bound and breaches.
-        classes: those that occur, as ``parity.recall_change`` has them.
-        reference_interval: Wilson 95 % interval of the float model's accuracy.
-        interval: of the artifact's.
-        p: exact McNemar p of lost against gained.
         logits: largest difference of each image's logits.
         steps: the same in quantization steps; None where the logits are not quantized.
         probability: largest difference of each image's probabilities.
@@ -57,10 +29,6 @@ class Comparison:
 
     images: str
     parity: Parity
-    classes: tuple[int, ...]
-    reference_interval: tuple[float, float]
-    interval: tuple[float, float]
-    p: float
     logits: Spread | None
     steps: Spread | None
     probability: Spread | None
@@ -127,6 +95,7 @@ class Verification:
         layers: the error of the int8 LiteRT file by layer; empty where the bundle has not both files.
         repairs: what each layer of the int8 ONNX file, kept in float, would change; empty also where no ``onnx`` is.
         breaches: a line for each limit that is broken; empty where the bundle may ship.
+        causes: for artifacts that broke one, a line that says what may be wrong, where a known fault would do it.
     """
 
     bundle: Bundle
@@ -140,3 +109,4 @@ class Verification:
     layers: tuple[LayerError, ...]
     repairs: tuple[Repair, ...]
     breaches: tuple[str, ...]
+    causes: tuple[str, ...]

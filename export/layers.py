@@ -1,4 +1,4 @@
-"""Where a quantized network loses what: its error layer by layer, and which layer would mend it most as float."""
+"""Where a quantized TFLite network loses what: its error layer by layer."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import numpy.typing as npt
 from runtime.quiet import native_stderr_silent
 from runtime.values import Image
 
-IMAGES = 1_000
-"""Images that errors are measured on; they are means over thousands of values in each."""
+_HEAVY = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +24,8 @@ class LayerError:
         decibels: signal to noise of its output.
         worst_decibels: of the channel where it is least.
         worst_channel: which that is.
+        cut_off: share of its outputs that lie at the end of their range, where larger ones are cut off.
+        weights: largest error of its weights in quantization steps; rounding leaves half a step. 0 without weights.
     """
 
     operator: str
@@ -32,23 +33,8 @@ class LayerError:
     decibels: float
     worst_decibels: float
     worst_channel: int
-
-
-@dataclass(frozen=True, slots=True)
-class Repair:
-    """The quantized network with one layer kept in float: its weights, and what it hands on.
-
-    Attributes:
-        layer: its place among the layers with weights, from 1; 0 for the network as it is.
-        decibels: signal to noise of the logits.
-        flips: images with another label than from the float network.
-        count: images.
-    """
-
-    layer: int
-    decibels: float
-    flips: int
-    count: int
+    cut_off: float
+    weights: float
 
 
 def layer_errors(float_file: bytes, int8_file: bytes, images: Image) -> list[LayerError]:
@@ -67,51 +53,29 @@ def layer_errors(float_file: bytes, int8_file: bytes, images: Image) -> list[Lay
         raise ValueError(f"the float file has the operators {first.operators}, the int8 file {second.operators}")
     signal = [0.0 for _ in first.operators]  # each grows to (channels,)
     noise = [0.0 for _ in first.operators]
+    cut_off = [0.0 for _ in first.operators]
     for image in images:
-        pairs = zip(first.outputs(image), second.outputs(image), strict=True)
-        for number, (wanted, found) in enumerate(pairs):
+        pairs = zip(first.outputs(image), second.outputs(image), second.cut_off(), strict=True)
+        for number, (wanted, found, share) in enumerate(pairs):
+            cut_off[number] += share / len(images)
             axes = tuple(range(wanted.ndim - 1))
             signal[number] = signal[number] + np.square(wanted).sum(axis=axes)
             noise[number] = noise[number] + np.square(found - wanted).sum(axis=axes)
     errors, layer = [], 0
-    for operator, strong, off in zip(first.operators, signal, noise, strict=True):
-        heavy = operator in {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"}
+    for number, (operator, strong, off) in enumerate(zip(first.operators, signal, noise, strict=True)):
+        heavy = operator in _HEAVY
         layer += heavy
-        by_channel = np.where(np.asarray(strong) > 0, _decibels(np.asarray(strong), np.asarray(off)), np.inf)
+        by_channel = np.where(np.asarray(strong) > 0, decibels(np.asarray(strong), np.asarray(off)), np.inf)
         worst = int(np.argmin(by_channel))
-        total = float(_decibels(np.sum(strong), np.sum(off)))
-        errors.append(LayerError(operator, layer if heavy else 0, total, float(by_channel[worst]), worst))
+        total = float(decibels(np.sum(strong), np.sum(off)))
+        weights = weight_error(first.weights(number)[0], *second.weights(number)) if heavy else 0.0
+        errors.append(
+            LayerError(
+                *(operator, layer if heavy else 0, total, float(by_channel[worst]), worst),
+                *(cut_off[number], weights),
+            )
+        )
     return errors
-
-
-def repairs(float_model: bytes, int8_model: bytes, images: Image) -> list[Repair]:
-    """The quantized ONNX network as it is, and then with each layer in turn kept in float.
-
-    Args:
-        float_model: the float32 file.
-        int8_model: the QDQ file made of it.
-        images: uint8 (n, 28, 28).
-
-    Raises:
-        ValueError: the two files do not have the same layers.
-    """
-    import onnx  # here, since a device has none: it verifies by the files' answers alone
-
-    original, quantized = onnx.load_from_string(float_model), onnx.load_from_string(int8_model)
-    layers = _heavy(original)
-    if len(layers) != len(_heavy(quantized)):
-        raise ValueError(f"the float file has {len(layers)} layers, the int8 file {len(_heavy(quantized))}")
-    wanted = _ask(float_model, images)
-    found = []
-    for layer in range(len(layers) + 1):
-        model = onnx.load_from_string(int8_model)
-        if layer:
-            _keep_in_float(model, original, layer - 1)
-        logits = _ask(model.SerializeToString(), images)
-        flips = int((logits.argmax(axis=1) != wanted.argmax(axis=1)).sum())
-        decibels = _decibels(np.square(wanted).sum(), np.square(logits - wanted).sum())
-        found.append(Repair(layer, float(decibels), flips, len(images)))
-    return found
 
 
 class _Inside:
@@ -133,6 +97,7 @@ class _Inside:
         steps = self._interpreter._get_ops_details()
         self.operators = [step["op_name"] for step in steps]
         self._outputs = [details[step["outputs"][0]] for step in steps]
+        self._weights = [details[step["inputs"][1]] if step["op_name"] in _HEAVY else None for step in steps]
 
     def outputs(self, image: Image) -> list[npt.NDArray[np.float64]]:
         """What each operator makes of a picture, uint8 (28, 28)."""
@@ -143,64 +108,49 @@ class _Inside:
         self._interpreter.invoke()
         return [self._real(each) for each in self._outputs]
 
+    def cut_off(self) -> list[float]:
+        """The share of what each operator made of the last picture that lies at the end of its range."""
+        shares = []
+        for each in self._outputs:
+            stored, (scale, zero_point) = self._interpreter.get_tensor(each["index"]), each["quantization"]
+            # Where zero is the least that can be stored, it is what a Relu makes, and nothing is cut off there.
+            ends = (127,) if zero_point == -128 else (-128, 127)
+            shares.append(float(np.isin(stored, ends).mean()) if scale else 0.0)
+        return shares
+
+    def weights(self, number: int) -> tuple[npt.NDArray[Any], npt.NDArray[np.floating], int]:
+        """The weights of an operator as stored, their scales, none where they are float, and the axis of these."""
+        details = self._weights[number]
+        assert details is not None
+        quantized = details["quantization_parameters"]
+        return (
+            self._interpreter.get_tensor(details["index"]),
+            quantized["scales"],
+            quantized["quantized_dimension"],
+        )
+
     def _real(self, details: dict[str, Any]) -> npt.NDArray[np.float64]:
         stored = self._interpreter.get_tensor(details["index"]).astype(np.float64)
         scale, zero_point = details["quantization"]
         return (stored - zero_point) * scale if scale else stored
 
 
-def _decibels(signal: Any, noise: Any) -> Any:
+def weight_error(
+    wanted: npt.NDArray[np.floating], stored: npt.NDArray[Any], scales: npt.NDArray[np.floating], axis: int
+) -> float:
+    """The largest error of a layer's weights, in quantization steps.
+
+    Args:
+        wanted: the float weights.
+        stored: the quantized ones, of the same shape; zero is stored as 0.
+        scales: a step for each slice along the axis, or one for all.
+        axis: of the weights.
+    """
+    shape = [-1 if each == axis else 1 for each in range(stored.ndim)] if scales.size > 1 else []
+    return float(np.abs(stored - wanted / scales.reshape(shape)).max())
+
+
+def decibels(signal: Any, noise: Any) -> Any:
+    """Ten times the logarithm of their ratio; infinite without noise."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return 10 * np.log10(signal / noise)
-
-
-def _ask(content: bytes, images: Image) -> npt.NDArray[np.float64]:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # it would remark on weights that nothing uses any longer
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    pixels = images[:, None, ..., None].astype(np.float32)
-    return np.concatenate([session.run(None, {"pixels": each})[0] for each in pixels]).astype(np.float64)
-
-
-def _heavy(model: Any) -> list[Any]:
-    return [node for node in model.graph.node if node.op_type in {"Conv", "Gemm", "MatMul"}]
-
-
-def _keep_in_float(quantized: Any, original: Any, number: int) -> None:
-    """Give a layer its float weights back, and hand on what it makes without rounding it."""
-    node, source = _heavy(quantized)[number], _heavy(original)[number]
-    constants = {tensor.name: tensor for tensor in original.graph.initializer}
-    for slot in range(1, len(source.input)):
-        tensor = quantized.graph.initializer.add()
-        tensor.CopyFrom(constants[source.input[slot]])
-        tensor.name = f"float_{slot}"
-        node.input[slot] = tensor.name
-    # Rounding to values from 0 up does what a Relu would, and so the quantizer left that out.
-    absorbed = "Relu" in _readers(original, source.output[0]) and "Relu" not in _readers(quantized, node.output[0])
-    _unround(quantized, node, relu=bool(absorbed))
-
-
-def _readers(model: Any, tensor: str) -> dict[str, Any]:
-    return {node.op_type: node for node in model.graph.node if tensor in node.input}
-
-
-def _unround(model: Any, node: Any, *, relu: bool) -> None:
-    """Take out the rounding of what a node makes, and of what reshapes it on its way to the next layer."""
-    readers = _readers(model, node.output[0])
-    for reader in readers.values():
-        if reader.op_type == "QuantizeLinear":
-            back = _readers(model, reader.output[0])["DequantizeLinear"]
-            if relu:
-                reader.op_type = "Relu"
-                del reader.input[1:], reader.attribute[:]
-                reader.output[0] = back.output[0]
-            else:
-                model.graph.node.remove(reader)
-                node.output[0] = back.output[0]
-            model.graph.node.remove(back)
-            readers = _readers(model, back.output[0])
-    for reader in readers.values():
-        if reader.op_type not in {"Conv", "Gemm", "MatMul", "QuantizeLinear"}:
-            _unround(model, reader, relu=False)

@@ -11,6 +11,12 @@ from runtime.errors import DataError
 
 PATH = Path(__file__).with_name("limits.toml")
 
+GATE_COUNT = 50_000
+"""Augmented validation images that an artifact is compared on before it may be shipped."""
+
+NONE_SHARE = 5
+"""One picture of what is not a digit for so many of the gate."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -32,35 +38,57 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplayLimits:
+    """How much of what either model reads from a camera's frames must be read the same by both.
+
+    Attributes:
+        agreement: least share of digits.
+        elsewhere: least share of what is read where no digit is.
+        reason: why so much.
+    """
+
+    agreement: float
+    elsewhere: float
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class LimitSet:
     """All limits.
 
     Attributes:
         version: of the file.
-        precision: by the precision of the artifact.
-        replay: least share of digits that are read the same from a camera's frames.
-        replay_reason: why so much.
+        precision: by the precision of the artifact, on digits.
+        none: the same on what is not a digit.
+        weights: how many steps an int8 weight may be from the float one.
+        replay: what the whole pipeline may read otherwise from a camera's frames.
     """
 
     version: int
     precision: Mapping[str, Limits]
-    replay: float
-    replay_reason: str = ""
+    none: Mapping[str, Limits]
+    weights: float
+    replay: ReplayLimits
 
-    def of(self, precision: str) -> Limits:
+    def of(self, precision: str, images: str = "gate") -> Limits:
         """The limits of a precision; ``float32-batch`` has those of ``float32``.
+
+        Args:
+            precision: of the artifact.
+            images: name of the input set.
 
         Raises:
             DataError: the file says nothing of it.
         """
         try:
-            return self.precision[precision.removesuffix("-batch")]
+            return (self.none if images == "none" else self.precision)[precision.removesuffix("-batch")]
         except KeyError:
             raise DataError(f"no limits for precision {precision}; add them, with the reason, to {PATH.name}") from None
 
     def with_precision(self, precision: str, limits: Limits) -> LimitSet:
-        """The same, with other limits for one precision."""
-        return replace(self, precision={**self.precision, precision: limits})
+        """The same, with other limits for one precision on every input set."""
+        none = {**self.none, precision: limits}
+        return replace(self, precision={**self.precision, precision: limits}, none=none)
 
 
 ANY = Limits(disagreement=1, accuracy_drop=1, recall_drop=1)
@@ -75,8 +103,10 @@ def load_limits(path: Path = PATH) -> LimitSet:
     """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-        precision = {name: Limits(**values) for name, values in table["precision"].items()}
-        frames = table["replay"]
-        return LimitSet(int(table["version"]), precision, float(frames["agreement"]), str(frames["reason"]))
+        precision, none = (
+            {name: Limits(**values) for name, values in table[key].items()} for key in ("precision", "none")
+        )
+        weights, replay = float(table["weights"]["steps"]), ReplayLimits(**table["replay"])
+        return LimitSet(int(table["version"]), precision, none, weights, replay)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path} does not hold limits ({error}); restore it") from error

@@ -16,6 +16,9 @@ OLDEST = {
     "onnxruntime": "1.20",
     "ai-edge-litert": "2.1",
     "numpy": "1.26",
+    "scipy": "1.14",
+    "matplotlib": "3.9",
+    "tqdm": "4.66",
 }
 """The oldest version of each that an export works with, as in ``pyproject.toml``."""
 
@@ -30,17 +33,19 @@ def check_packages(oldest: Mapping[str, str] = OLDEST, installed: Callable[[str]
     Raises:
         BackendError: one is missing or too old.
     """
-    found, wrong = {}, []
+    found, missing, wrong = {}, [], []
     for name, needed in oldest.items():
         try:
             found[name] = installed(name)
         except PackageNotFoundError:
-            wrong.append(f"{name} is not installed, {needed} or later is needed")
+            missing.append(name)
             continue
         if _numbers(found[name]) < _numbers(needed):
             wrong.append(f"{name} is {found[name]}, {needed} or later is needed")
+    if missing:
+        wrong.append(f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed")
     if wrong:
-        raise BackendError(f"cannot export: {'; '.join(wrong)}; pip install -c constraints/full.txt -e '.[train]'")
+        raise BackendError(f'cannot export: {"; ".join(wrong)}; pip install "edge-digits[train]"')
     return found
 
 

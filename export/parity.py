@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binomtest, norm
+from scipy.stats import norm
 
 from export.limits import Limits
+from train.augment import NONE
+
+Labels: TypeAlias = npt.NDArray[np.uint8]
+Logits: TypeAlias = npt.NDArray[np.float32]
+Origins: TypeAlias = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,7 +31,10 @@ class Parity:
         lost: images that only the float model gets right.
         gained: images that only the artifact gets right.
         drop_bound: one-sided 95 % upper bound on the loss of accuracy.
-        recall_change: of each class that occurs, in order, artifact less float model.
+        p: of McNemar's test, lost against gained.
+        interval: Wilson 95 % interval of the artifact's accuracy.
+        reference_interval: of the float model's.
+        recall_change: by each class that occurs, in order, artifact less float model.
         logit_difference: largest, as a share of the largest logit.
         breaches: a line for each limit that is broken; empty where the artifact may ship.
     """
@@ -38,17 +47,20 @@ class Parity:
     lost: int
     gained: int
     drop_bound: float
-    recall_change: tuple[float, ...]
+    p: float
+    interval: tuple[float, float]
+    reference_interval: tuple[float, float]
+    recall_change: Mapping[str, float]
     logit_difference: float
     breaches: tuple[str, ...]
 
 
+Parities: TypeAlias = dict[str, list[Parity]]
+"""By name of an input set: a comparison for each artifact."""
+
+
 def compare(
-    artifact: str,
-    limits: Limits,
-    reference: npt.NDArray[np.float32],
-    logits: npt.NDArray[np.float32],
-    labels: npt.NDArray[np.uint8],
+    artifact: str, limits: Limits, reference: Logits, logits: Logits, labels: Labels, origins: Origins | None = None
 ) -> Parity:
     """Compare an artifact's answers with the float model's.
 
@@ -58,16 +70,17 @@ def compare(
         reference: float32 (n, labels), the float model's logits.
         logits: float32 (n, labels), the artifact's logits of the same images.
         labels: uint8 (n,), the truth.
+        origins: int64 (n,), a number for the picture that each image was made from; None where each has its own.
     """
     was, now = reference.argmax(axis=1), logits.argmax(axis=1)
     was_right, is_right = was == labels, now == labels
-    lost, gained = int((was_right & ~is_right).sum()), int((is_right & ~was_right).sum())
-    classes = np.unique(labels)
-    recall_change = tuple(
-        float(is_right[labels == label].mean() - was_right[labels == label].mean()) for label in classes
-    )
+    loss = was_right.astype(np.int64) - is_right
+    origins = np.arange(len(labels)) if origins is None else origins
+    recall_change = {
+        "none" if label == NONE else str(label): float(0 - loss[labels == label].mean()) for label in np.unique(labels)
+    }
     disagreement = float((was != now).mean())
-    bound = drop_bound(lost, gained, len(labels))
+    bound = drop_bound(loss, origins)
     finite = bool(np.isfinite(logits).all() and np.isfinite(reference).all())
     difference = float(np.abs(logits - reference).max() / np.abs(reference).max()) if finite else float("inf")
     breaches = []
@@ -77,10 +90,9 @@ def compare(
         breaches.append(f"{artifact}: {disagreement:.3%} of labels differ, limit {limits.disagreement:.3%}")
     if bound > limits.accuracy_drop:
         breaches.append(f"{artifact}: accuracy may drop by {bound:.4%}, limit {limits.accuracy_drop:.4%}")
-    worst = int(np.argmin(recall_change))
-    drop = -recall_change[worst]
-    if drop > limits.recall_drop:
-        breaches.append(f"{artifact}: recall of {classes[worst]} drops by {drop:.3%}, limit {limits.recall_drop:.3%}")
+    worst, change = min(recall_change.items(), key=lambda item: item[1])
+    if -change > limits.recall_drop:
+        breaches.append(f"{artifact}: recall of {worst} drops by {-change:.3%}, limit {limits.recall_drop:.3%}")
     if limits.logits is not None and difference > limits.logits:
         breaches.append(f"{artifact}: logits differ by {difference:.2e} of the largest, limit {limits.logits:.0e}")
     return Parity(
@@ -89,31 +101,71 @@ def compare(
         float(was_right.mean()),
         float(is_right.mean()),
         disagreement,
-        lost,
-        gained,
+        int((loss > 0).sum()),
+        int((loss < 0).sum()),
         bound,
+        mcnemar_p(loss, origins),
+        wilson_interval(is_right, origins),
+        wilson_interval(was_right, origins),
         recall_change,
         difference,
         tuple(breaches),
     )
 
 
-def drop_bound(lost: int, gained: int, count: int) -> float:
-    """One-sided 95 % upper bound on the loss of accuracy: the difference of paired proportions (Wald).
+def drop_bound(loss: npt.NDArray[np.int64], origins: Origins) -> float:
+    """One-sided 95 % upper bound on the loss of accuracy: the difference of paired proportions, by Wald.
+
+    Its error is that of clustered pairs (Obuchowski, 1998, Statistics in Medicine 17): variants of one picture tend to
+    be lost together, and only pictures are drawn independently.
 
     Args:
-        lost: images that only the reference gets right.
-        gained: images that only the candidate gets right.
-        count: all images.
+        loss: int64 (n,), of each image: 1 lost, -1 gained, 0 neither.
+        origins: int64 (n,), the picture that each was made from.
     """
-    drop = (lost - gained) / count
-    variance = max((lost + gained) / count - drop**2, 0.0) / count
-    return float(drop + norm.ppf(0.95) * variance**0.5)
+    return float(loss.mean() + norm.ppf(0.95) * _error(loss, origins))
 
 
-def mcnemar_p(lost: int, gained: int) -> float:
-    """Exact two-sided p of McNemar's test: how likely so uneven a split is where neither is the better model."""
-    return float(binomtest(lost, lost + gained).pvalue) if lost + gained else 1.0
+def mcnemar_p(loss: npt.NDArray[np.int64], origins: Origins) -> float:
+    """Exact two-sided p of McNemar's test: how likely so uneven a split is where neither is the better model.
+
+    Then what each picture loses is as likely to be gained: all outcomes of so many coins are counted. Where every
+    image has an origin of its own, they are the binomial's of the usual test.
+
+    Args:
+        loss: int64 (n,), of each image: 1 lost, -1 gained, 0 neither.
+        origins: int64 (n,), the picture that each was made from.
+    """
+    net = np.rint(_sums(loss, origins)).astype(int)
+    chances = np.ones(1)  # of each sum from -total to total, in steps of one
+    for size in np.abs(net[net != 0]):
+        chances = np.pad(chances, (0, 2 * size)) / 2 + np.pad(chances, (2 * size, 0)) / 2
+    total = len(chances) // 2
+    return min(float(chances[np.abs(np.arange(-total, total + 1)) >= abs(net.sum())].sum()), 1.0)
+
+
+def wilson_interval(right: npt.NDArray[np.bool_], origins: Origins) -> tuple[float, float]:
+    """Wilson 95 % interval of a share, of as many independent images as would leave it the same error.
+
+    Args:
+        right: bool (n,).
+        origins: int64 (n,), the picture that each image was made from.
+    """
+    share, error, z = float(right.mean()), _error(right, origins), float(norm.ppf(0.975))
+    count = share * (1 - share) / error**2 if error else len(np.unique(origins))
+    middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
+    reach = z / (1 + z**2 / count) * (share * (1 - share) / count + (z / (2 * count)) ** 2) ** 0.5
+    return max(middle - reach, 0.0), min(middle + reach, 1.0)
+
+
+def _error(values: npt.NDArray[Any], origins: Origins) -> float:
+    """Standard error of the mean, where values of one origin may go together."""
+    return float(np.square(_sums(values - values.mean(), origins)).sum() ** 0.5 / len(values))
+
+
+def _sums(values: npt.NDArray[Any], origins: Origins) -> npt.NDArray[np.float64]:
+    """What the values of each origin add up to."""
+    return np.asarray(np.bincount(np.unique(origins, return_inverse=True)[1], values), np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +202,12 @@ def spread(first: npt.NDArray[np.float32], second: npt.NDArray[np.float32], unit
     return Spread(float(median), float(p99), float(largest))
 
 
-def accuracy_figure(logits: npt.NDArray[np.float32], labels: npt.NDArray[np.uint8]) -> dict[str, Any]:
-    """Accuracy with its n and Wilson 95 % interval, as the manifest holds it."""
-    right = int((logits.argmax(axis=1) == labels).sum())
-    interval = binomtest(right, len(labels)).proportion_ci(method="wilson")
+def accuracy_figure(logits: Logits, labels: Labels, origins: Origins | None = None) -> dict[str, Any]:
+    """Accuracy with its n and Wilson 95 % interval, as the manifest holds it; see ``compare``."""
+    right = logits.argmax(axis=1) == labels
+    interval = wilson_interval(right, np.arange(len(labels)) if origins is None else origins)
     return {
-        "accuracy": round(right / len(labels), 6),
+        "accuracy": round(float(right.mean()), 6),
         "n": len(labels),
-        "interval95": [round(float(interval.low), 6), round(float(interval.high), 6)],
+        "interval95": [round(end, 6) for end in interval],
     }

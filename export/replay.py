@@ -1,14 +1,17 @@
-"""A camera's frames through the whole pipeline, once with the float model and once with each artifact."""
+"""A clip's frames through the whole pipeline, once with the float model and once with each artifact."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from tqdm import tqdm
+
+from export.clips import Clip, ClipFrame
 from runtime.backends import Classifier
-from runtime.recognizer import Recognizer
-from runtime.scoring import Score, TrueDigit, match, score_readings
+from runtime.recognizer import Recognizer, RecognizerSettings
+from runtime.scoring import Score, belongs, match, score_readings
 from runtime.values import Frame, Image, Reading
 
 Kind = Literal["another label", "not read", "read too"]
@@ -19,10 +22,11 @@ _MARGIN = 6  # pixels around a digit in its picture
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Difference:
-    """A digit that the artifact does not read as the float model does.
+    """Ink that the artifact does not read as the float model does.
 
     Attributes:
         frame: its number.
+        truth: the digit that stands there; None where there is none, as when a crease is read.
         kind: how it differs.
         box: x, y, width, height in the frame.
         reference: label and confidence of the float model; None where it does not read it.
@@ -31,6 +35,7 @@ class Difference:
     """
 
     frame: int
+    truth: str | None
     kind: Kind
     box: tuple[int, int, int, int]
     reference: tuple[str, float] | None
@@ -40,20 +45,24 @@ class Difference:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Replay:
-    """An artifact against the float model over frames.
+    """An artifact against the float model over a clip.
 
     Attributes:
+        clip: its name.
         artifact: its name.
         frames: how many.
         same: digits that both read, with the same label.
-        differences: the others, in order.
+        same_elsewhere: such readings where no digit is.
+        differences: the others of both, in order.
         reference_score: the float model's readings against what stands on the pages.
         score: the artifact's.
     """
 
+    clip: str
     artifact: str
     frames: int
     same: int
+    same_elsewhere: int
     differences: tuple[Difference, ...]
     reference_score: Score
     score: Score
@@ -61,42 +70,51 @@ class Replay:
     @property
     def agreement(self) -> float:
         """Of all digits that either reads, the share that both read with the same label; 1 where there are none."""
-        total = self.same + len(self.differences)
-        return self.same / total if total else 1.0
+        return _share(self.same, sum(one.truth is not None for one in self.differences))
+
+    @property
+    def agreement_elsewhere(self) -> float:
+        """The same of what either reads where no digit is."""
+        return _share(self.same_elsewhere, sum(one.truth is None for one in self.differences))
 
 
-def replay(
-    frames: Iterable[tuple[Image, Sequence[TrueDigit]]],
-    reference: Classifier,
-    artifacts: Mapping[str, Classifier],
-) -> list[Replay]:
+def replay(clip: Clip, reference: Classifier, artifacts: Mapping[str, Classifier]) -> list[Replay]:
     """Read each frame with every classifier, tracking and all.
 
     Args:
-        frames: uint8 luma (H, W) and what stands on it, in the order of time.
+        clip: what to read.
         reference: the float model.
         artifacts: what to compare with it, by name.
     """
-    recognizers = {name: Recognizer(classifier) for name, classifier in artifacts.items()}
-    original = Recognizer(reference)
-    same, count, original_score = dict.fromkeys(artifacts, 0), 0, Score()
+    settings = RecognizerSettings(track=clip.moving)
+    recognizers = {name: Recognizer(classifier, settings) for name, classifier in artifacts.items()}
+    original = Recognizer(reference, settings)
+    same, elsewhere, original_score = dict.fromkeys(artifacts, 0), dict.fromkeys(artifacts, 0), Score()
     differences: dict[str, list[Difference]] = {name: [] for name in artifacts}
     scores = dict.fromkeys(artifacts, Score())
-    for index, (luma, truth) in enumerate(frames):
-        frame = Frame(luma, None, index, index / 30)
+    for index, seen in enumerate(tqdm(clip.frames, clip.name, clip.count, unit="frame", delay=1)):
+        frame = Frame(seen.luma, None, index, index / 30)
         expected = original(frame).readings
-        original_score += score_readings(truth, expected)
-        count += 1
+        original_score += _score(seen, expected)
         for name, recognizer in recognizers.items():
             found = recognizer(frame).readings
-            scores[name] += score_readings(truth, found)
+            scores[name] += _score(seen, found)
             for one, other in pair_readings(expected, found):
-                if one and other and one.label == other.label:
-                    same[name] += 1
+                reading = one or other
+                assert reading is not None
+                truth = _truth(seen, reading)
+                if one is None or other is None or one.label != other.label:
+                    differences[name].append(_difference(frame, truth, one, other))
+                elif truth is None:
+                    elsewhere[name] += 1
                 else:
-                    differences[name].append(_difference(frame, one, other))
+                    same[name] += 1
     return [
-        Replay(name, count, same[name], tuple(differences[name]), original_score, scores[name]) for name in artifacts
+        Replay(
+            *(clip.name, name, clip.count, same[name], elsewhere[name]),
+            *(tuple(differences[name]), original_score, scores[name]),
+        )
+        for name in artifacts
     ]
 
 
@@ -109,15 +127,31 @@ def pair_readings(
     return [*both, *((None, other) for j, other in enumerate(second) if j not in partner.values())]
 
 
-def _difference(frame: Frame, one: Reading | None, other: Reading | None) -> Difference:
-    reading = one or other
-    assert reading is not None
-    box = reading.box
+def _score(seen: ClipFrame, readings: Sequence[Reading]) -> Score:
+    """Readings against what stands there; those of ink that is neither a digit nor none are left out."""
+    ignored = [reading for reading in readings if any(belongs(reading.box, box) for box in seen.ignore)]
+    kept = [reading for reading in readings if reading not in ignored or _truth(seen, reading)]
+    return score_readings(seen.digits, kept)
+
+
+def _truth(seen: ClipFrame, reading: Reading) -> str | None:
+    """The digit that a reading is of, be it right or wrong."""
+    there = [digit for digit in seen.digits if belongs(reading.box, digit.box)]
+    return max(there, key=lambda digit: digit.box.iou(reading.box)).label if there else None
+
+
+def _share(same: int, different: int) -> float:
+    return same / (same + different) if same + different else 1.0
+
+
+def _difference(frame: Frame, truth: str | None, one: Reading | None, other: Reading | None) -> Difference:
+    box = (one or other).box  # type: ignore[union-attr]  # one of the two is there
     rows = slice(max(box.y - _MARGIN, 0), box.bottom + _MARGIN)
     columns = slice(max(box.x - _MARGIN, 0), box.right + _MARGIN)
     kind: Kind = "another label" if one and other else "not read" if one else "read too"
     return Difference(
         frame.index,
+        truth,
         kind,
         (box.x, box.y, box.width, box.height),
         (one.label, round(one.confidence, 4)) if one else None,

@@ -11,23 +11,29 @@ from typing import Any
 
 from export.findings import Comparison, Verification
 from export.report_tables import (
+    CLIP_NAMES,
     LAYERS_TITLE,
+    clip_title,
+    clips,
     comparison_table,
+    comparisons,
     difference_table,
+    digits_read,
     flip_table,
     kernel_table,
     layer_table,
     percent,
     points,
     replay_table,
+    replays,
     set_title,
 )
 from runtime.bundle import MANIFEST
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the layout of ``parity.json``: raised with every change that a reader of older files would stumble on.
 
-1: the first.
+1: the first. 2: the set ``none``, and its limits; replays of several clips, which tell digits from other ink; causes.
 """
 
 FLIPS_LISTED = 1_000
@@ -46,6 +52,7 @@ def report_values(found: Verification) -> dict[str, Any]:
         "reference": found.reference,
         "ship": not found.breaches,
         "breaches": list(found.breaches),
+        "causes": list(found.causes),
         "limits": asdict(found.limits),
         "environment": {"machine": platform.machine(), "python": platform.python_version(), "packages": _versions()},
         "calibration": manifest.provenance.get("calibration"),
@@ -61,15 +68,19 @@ def report_values(found: Verification) -> dict[str, Any]:
         "kernels": [asdict(each) for each in found.kernels],
         "replays": [
             {
+                "clip": each.clip,
                 "artifact": each.artifact,
                 "frames": each.frames,
                 "same": each.same,
                 "agreement": each.agreement,
+                "same_elsewhere": each.same_elsewhere,
+                "agreement_elsewhere": each.agreement_elsewhere,
                 "reference_score": asdict(each.reference_score),
                 "score": asdict(each.score),
                 "differences": [
                     {
                         "frame": one.frame,
+                        "truth": one.truth,
                         "kind": one.kind,
                         "box": list(one.box),
                         "reference": one.reference,
@@ -106,16 +117,16 @@ def markdown(values: dict[str, Any]) -> str:
         values: from ``report_values``.
     """
     lines = [f"# Parity of {values['model']}", "", f"**{verdict(values)}**", ""]
-    lines += [f"- {line}" for line in values["breaches"]]
+    lines += [f"- {line}" for line in [*values["breaches"], *values["causes"]]]
     lines += ["", *summary(values), ""]
     for each in values["sets"]:
         lines += ["", f"## {set_title(each)}", "", *_markdown_table(comparison_table(values, each["name"]))]
     if values["kernels"]:
         lines += ["", "## The same network by other kernels", "", *_markdown_table(kernel_table(values))]
-    if values["replays"]:
-        title = f"## The demo clip, {values['replays'][0]['frames']} frames, through the whole pipeline"
-        lines += ["", title, "", *_markdown_table(replay_table(values))]
-        lines += ["", *_markdown_table(difference_table(values))] if difference_table(values)[1:] else []
+    for name in clips(values):
+        lines += ["", f"## {clip_title(values, name)}", "", *_markdown_table(replay_table(values, name))]
+        rows = difference_table(values, name)
+        lines += ["", *_markdown_table(rows)] if rows[1:] else []
     if values["layers"]:
         lines += ["", f"## {LAYERS_TITLE}", "", *_markdown_table(layer_table(values))]
     lines += ["", "## Every flipped image", "", *_markdown_table(flip_table(values))]
@@ -134,39 +145,49 @@ def verdict(values: dict[str, Any]) -> str:
 
 def summary(values: dict[str, Any]) -> list[str]:
     """The figures that decide, in a few sentences, each on the file that does worst in it."""
-    gating = {each["name"] for each in values["sets"] if each["gates"]}
-    rows = [each for each in values["comparisons"] if each["set"] in gating]
     lines = []
-    if rows:
-        limits = {each["name"]: _limits(values, each["precision"]) for each in values["artifacts"]}
-        worst = max(rows, key=lambda row: row["disagreement"])
-        limit = limits[worst["artifact"]]
-        lines.append(
-            f"On {worst['count']:,} images {worst['artifact']} gives another label than the float model on "
-            f"{round(worst['disagreement'] * worst['count']):,} ({percent(worst['disagreement'])}; "
-            f"limit {percent(limit['disagreement'])}); no file differs more."
-        )
-        worst = max(rows, key=lambda row: row["drop_bound"])
-        limit = limits[worst["artifact"]]
-        lines.append(
-            f"With 95 % confidence no file loses more than {points(worst['drop_bound'])} of accuracy "
-            f"({worst['artifact']}; limit {points(limit['accuracy_drop'])})."
-        )
+    if rows := comparisons(values, "gate"):
+        lines += [_differing(values, rows, "images of digits"), _losing(values, rows)]
         worst = min(rows, key=lambda row: min(row["recall_change"].values()))
         label, change = min(worst["recall_change"].items(), key=lambda item: item[1])
-        limit = limits[worst["artifact"]]
+        limit = points(_limits(values, worst)["recall_drop"])
         lines.append(
-            f"No class's recall drops by more than {points(max(-change, 0))} "
-            f"({label} in {worst['artifact']}; limit {points(limit['recall_drop'])})."
+            f"No class's recall drops by more than {points(-change)} ({label} in {worst['artifact']}; limit {limit})."
+            if change < 0
+            else f"No class's recall drops (limit {limit})."
         )
-    if values["replays"]:
-        least = min(values["replays"], key=lambda row: row["agreement"])
-        total = least["same"] + len(least["differences"])
+    if rows := comparisons(values, "none"):
+        lines += [_differing(values, rows, "pictures of no digit")]
+    for name in clips(values):
+        least = min(replays(values, name), key=lambda row: row["agreement"])
         lines.append(
-            f"Of {total:,} digits in the demo clip, {least['artifact']} reads {least['same']:,} as the float model "
-            f"does ({least['agreement']:.2%}; limit {values['limits']['replay']:.1%}); no file reads fewer."
+            f"Of {digits_read(least):,} digits in {CLIP_NAMES.get(name, name)}, {least['artifact']} reads "
+            f"{least['same']:,} as the float model does ({least['agreement']:.2%}; limit "
+            f"{values['limits']['replay']['agreement']:.1%}); no file reads fewer."
         )
     return lines
+
+
+def _differing(values: dict[str, Any], rows: list[dict[str, Any]], what: str) -> str:
+    worst = max(rows, key=lambda row: row["disagreement"])
+    count, limit = round(worst["disagreement"] * worst["count"]), percent(_limits(values, worst)["disagreement"])
+    if not count:
+        return f"On {worst['count']:,} {what} every file gives the float model's label (limit {limit})."
+    return (
+        f"On {worst['count']:,} {what} {worst['artifact']} gives another label than the float model on {count:,} "
+        f"({percent(worst['disagreement'])}; limit {limit}); no file differs more."
+    )
+
+
+def _losing(values: dict[str, Any], rows: list[dict[str, Any]]) -> str:
+    worst = max(rows, key=lambda row: row["drop_bound"])
+    limit = points(_limits(values, worst)["accuracy_drop"])
+    if worst["drop_bound"] <= 0:
+        return f"No file loses accuracy (limit {limit})."
+    return (
+        f"With 95 % confidence no file loses more than {points(worst['drop_bound'])} of accuracy "
+        f"({worst['artifact']}; limit {limit})."
+    )
 
 
 def _comparison(each: Comparison) -> dict[str, Any]:
@@ -176,15 +197,15 @@ def _comparison(each: Comparison) -> dict[str, Any]:
         "set": each.images,
         "count": parity.count,
         "reference_accuracy": parity.reference_accuracy,
-        "reference_interval": each.reference_interval,
+        "reference_interval": parity.reference_interval,
         "accuracy": parity.accuracy,
-        "interval": each.interval,
+        "interval": parity.interval,
         "disagreement": parity.disagreement,
         "lost": parity.lost,
         "gained": parity.gained,
-        "p": each.p,
+        "p": parity.p,
         "drop_bound": parity.drop_bound,
-        "recall_change": {str(label): change for label, change in zip(each.classes, parity.recall_change, strict=True)},
+        "recall_change": dict(parity.recall_change),
         "logit_difference": parity.logit_difference,
         "logits": asdict(each.logits) if each.logits else None,
         "steps": asdict(each.steps) if each.steps else None,
@@ -194,9 +215,11 @@ def _comparison(each: Comparison) -> dict[str, Any]:
     }
 
 
-def _limits(values: dict[str, Any], precision: str) -> dict[str, Any]:
-    limits: dict[str, Any] = values["limits"]["precision"][precision.removesuffix("-batch")]
-    return limits
+def _limits(values: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
+    """What the artifact of a comparison was held to in it."""
+    precision = {each["name"]: each["precision"] for each in values["artifacts"]}[row["artifact"]]
+    limits: dict[str, Any] = values["limits"]["none" if row["set"] == "none" else "precision"]
+    return dict(limits[precision.removesuffix("-batch")])
 
 
 def _markdown_table(rows: list[list[str]]) -> list[str]:

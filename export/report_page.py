@@ -9,9 +9,13 @@ from export.findings import Verification
 from export.report import summary, verdict
 from export.report_plots import loss_plot, probability_plot, recall_plot
 from export.report_tables import (
+    CLIP_NAMES,
     LAYERS_TITLE,
     answers_by_label,
+    clip_title,
+    clips,
     comparison_table,
+    comparisons,
     difference_table,
     flip_table,
     kernel_table,
@@ -40,17 +44,17 @@ def page(found: Verification, values: dict[str, Any]) -> str:
         found: what was found out, for its pictures.
         values: the same, from ``report_values``.
     """
-    told = [html.items(values["breaches"]), *(html.paragraph(line) for line in summary(values))]
+    told = [html.items([*values["breaches"], *values["causes"]]), *(html.paragraph(line) for line in summary(values))]
     parts = [html.paragraph(_origin(values), "quiet"), html.verdict(verdict(values), told, good=values["ship"])]
     for each in values["sets"]:
         parts += [html.heading(set_title(each)), html.table(comparison_table(values, each["name"]))]
         if each is values["sets"][0]:
-            parts += [html.items(_HOW_TO_READ, safe=True, kind="quiet how"), _plots(values, each["name"])]
-    if values["replays"]:
-        frames = values["replays"][0]["frames"]
-        parts += [html.heading(f"The demo clip, {frames} frames through the whole pipeline")]
-        parts += [html.table(replay_table(values))]
-        parts += [html.gallery(_replay_cards(found), "Every file reads every digit as the float model does.")]
+            parts += [html.items(_HOW_TO_READ, safe=True, kind="quiet how")]
+        if each["name"] == "gate":
+            parts += [_plots(values, each["name"])]
+    for name in clips(values):
+        parts += [html.heading(clip_title(values, name)), html.table(replay_table(values, name))]
+        parts += [html.gallery(_replay_cards(found, values, name), "Every file reads all ink as the float model does.")]
     if values["kernels"]:
         parts += [html.heading("The same network by other kernels"), html.table(kernel_table(values))]
     if values["layers"]:
@@ -88,22 +92,17 @@ def _plots(values: dict[str, Any], name: str) -> str:
 def _limit_table(values: dict[str, Any]) -> list[list[str]]:
     rows = [["precision", "labels differ", "accuracy loss <", "recall of a class", "logits", "why"]]
     used = {each["precision"].removesuffix("-batch") for each in values["artifacts"]}
-    for name, limits in values["limits"]["precision"].items():
-        if name in used:
-            shares = [f"{limits[key]:.2%}" for key in ("disagreement", "accuracy_drop", "recall_drop")]
-            logits = "–" if limits["logits"] is None else f"{limits['logits']:.0e} of the largest"
-            rows.append([name, *shares, logits, limits["reason"]])
-    if values["replays"]:
-        rows.append(
-            [
-                "demo clip",
-                f"{1 - values['limits']['replay']:.2%} of digits",
-                "",
-                "",
-                "",
-                values["limits"]["replay_reason"],
-            ]
-        )
+    parts = {"precision": "", "none": ", no digit"} if comparisons(values, "none") else {"precision": ""}
+    for part, what in parts.items():
+        for name, limits in values["limits"][part].items():
+            if name in used:
+                shares = [f"{limits[key]:.2%}" for key in ("disagreement", "accuracy_drop", "recall_drop")]
+                logits = "–" if limits["logits"] is None else f"{limits['logits']:.0e} of the largest"
+                rows.append([name + what, *shares, logits, limits["reason"]])
+    for name in clips(values):
+        replay = values["limits"]["replay"]
+        share = f"{1 - replay['agreement']:.2%} of digits, {1 - replay['elsewhere']:.2%} of other ink"
+        rows.append([CLIP_NAMES.get(name, name), share, "", "", "", replay["reason"]])
     return rows
 
 
@@ -124,34 +123,20 @@ def _flip_cards(found: Verification, values: dict[str, Any]) -> list[str]:
     return cards
 
 
-def _replay_cards(found: Verification) -> list[str]:
-    """A card for each digit that files read otherwise, those of the same kind together."""
+def _replay_cards(found: Verification, values: dict[str, Any], clip: str) -> list[str]:
+    """A card for each digit, or other ink, that files read otherwise, those of the same kind together."""
     alike: dict[tuple[str, ...], list[str]] = {}
     patches: dict[tuple[str, ...], Image] = {}
-    names = [(each.artifact, row) for each in found.replays for row in each.differences]
-    rows = difference_table({"replays": _replay_values(found)})[1:]
-    for (name, difference), row in zip(names, rows, strict=True):
-        key = tuple(row[1:])
-        alike.setdefault(key, []).append(name)
-        patches[key] = difference.patch
+    differences = [one for each in found.replays if each.clip == clip for one in each.differences]
+    for (name, *row), difference in zip(difference_table(values, clip)[1:], differences, strict=True):
+        alike.setdefault(tuple(row), []).append(name)
+        patches[tuple(row)] = difference.patch
     cards = []
-    for (frame, box, expected, answer), files in alike.items():
+    for key, files in alike.items():
+        frame, box, truth, expected, answer = map(escape, key)
         text = (
-            f"<p>frame {escape(frame)}, at {escape(box)}</p><p><b>{escape(expected)}</b> float model</p>"
-            f"<p><b>{escape(answer)}</b> {escape(', '.join(files))}</p>"
+            f"<p>frame {frame}, at {box}: <b>{truth}</b></p><p><b>{expected}</b> float model</p>"
+            f"<p><b>{answer}</b> {escape(', '.join(files))}</p>"
         )
-        cards.append(html.card(patches[frame, box, expected, answer], "from the demo clip", text))
+        cards.append(html.card(patches[key], f"frame {frame}", text))
     return cards
-
-
-def _replay_values(found: Verification) -> list[dict[str, Any]]:
-    return [
-        {
-            "artifact": each.artifact,
-            "differences": [
-                {"frame": one.frame, "box": one.box, "reference": one.reference, "answer": one.answer}
-                for one in each.differences
-            ],
-        }
-        for each in found.replays
-    ]

@@ -6,6 +6,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
+from export.report_tables import comparisons
 from train.plots import BLUE, ORANGE, QUIET, svg
 
 _SMALLEST = 1e-9  # what is less is drawn as this, on a logarithmic axis
@@ -13,7 +14,7 @@ _SMALLEST = 1e-9  # what is less is drawn as this, on a logarithmic axis
 
 def loss_plot(values: dict[str, Any], name: str) -> str:
     """How much accuracy each file may lose at most, beside its limit."""
-    rows = _rows(values, name)
+    rows = comparisons(values, name)
     limits = _limits(values, "accuracy_drop")
 
     def draw(axes: Axes) -> None:
@@ -30,7 +31,8 @@ def loss_plot(values: dict[str, Any], name: str) -> str:
 
 def recall_plot(values: dict[str, Any], name: str) -> str:
     """Change of each class's recall, a dot for each file, and the tightest limit of those that quantize."""
-    rows = [row for row in _rows(values, name) if any(row["recall_change"].values())] or _rows(values, name)[:1]
+    everyone = comparisons(values, name)
+    rows = [row for row in everyone if any(row["recall_change"].values())] or everyone[:1]
     limits = _limits(values, "recall_drop")
 
     def draw(axes: Axes) -> None:
@@ -54,7 +56,7 @@ def recall_plot(values: dict[str, Any], name: str) -> str:
 
 def probability_plot(values: dict[str, Any], name: str) -> str:
     """Differences of probability: median, 99th percentile and largest of each file."""
-    rows = [row for row in _rows(values, name) if row["probability"]]
+    rows = [row for row in comparisons(values, name) if row["probability"]]
 
     def draw(axes: Axes) -> None:
         for place, row in enumerate(rows):
@@ -67,10 +69,6 @@ def probability_plot(values: dict[str, Any], name: str) -> str:
         axes.set_xlabel("difference of probability: ● median, | 99 %, ◆ largest")
 
     return svg("probability", draw, _height(rows))
-
-
-def _rows(values: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    return [row for row in values["comparisons"] if row["set"] == name]
 
 
 def _limits(values: dict[str, Any], key: str) -> dict[str, float]:

@@ -15,7 +15,7 @@ def comparison_table(values: dict[str, Any], name: str) -> list[list[str]]:
             *("accuracy loss <", "worst recall", "logit steps", "probability"),
         ]
     ]
-    rows = [each for each in values["comparisons"] if each["set"] == name]
+    rows = comparisons(values, name)
     if rows:
         table.append(["float model", "", accuracy(rows[0], "reference_"), *[""] * 7])
     for row in rows:
@@ -28,13 +28,18 @@ def comparison_table(values: dict[str, Any], name: str) -> list[list[str]]:
                 f"{round(row['disagreement'] * row['count']):,} ({percent(row['disagreement'])})",
                 f"{row['lost']:,} / {row['gained']:,}",
                 f"{row['p']:.2g}",
-                points(max(row["drop_bound"], 0)),
-                f"{label}: −{-change * 100:.2f} points" if change < 0 else "none drops",
+                points(row["drop_bound"]) if row["drop_bound"] > 0 else "none",
+                f"{label}: −{-change * 100:.2f} points" if change < 0 else "no drop",
                 _spread(row["steps"], 1),
                 _spread(row["probability"], 3),
             ]
         )
     return table
+
+
+def comparisons(values: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """What each artifact made of the set of this name."""
+    return [each for each in values["comparisons"] if each["set"] == name]
 
 
 def kernel_table(values: dict[str, Any]) -> list[list[str]]:
@@ -48,38 +53,63 @@ def kernel_table(values: dict[str, Any]) -> list[list[str]]:
 
 def layer_table(values: dict[str, Any]) -> list[list[str]]:
     """Heading, the int8 network as it is, and a row for each of its operators in order of depth."""
-    table = [["operator", "signal to noise", "worst channel", "kept in float: logits", "kept in float: labels differ"]]
+    table = [
+        [
+            *("operator", "signal to noise", "worst channel", "cut off", "weights off by"),
+            *("kept in float: logits", "kept in float: labels differ"),
+        ]
+    ]
     mended = {each["layer"]: each for each in values["repairs"]}
     if 0 in mended:
-        table.append(["all int8", "", "", *_repair(mended[0])])
+        table.append(["all int8", *[""] * 4, *_repair(mended[0])])
     for each in values["layers"]:
         name = f"{each['layer']}: {each['operator']}" if each["layer"] else each["operator"]
         worst = f"{_decibels(each['worst_decibels'])} (channel {each['worst_channel']})"
         repair = _repair(mended[each["layer"]]) if each["layer"] and each["layer"] in mended else ["", ""]
-        table.append([name, _decibels(each["decibels"]), worst, *repair])
+        within = (f"{each['cut_off']:.3%}", f"{each['weights']:.2f} steps") if each["layer"] else ("", "")
+        table.append([name, _decibels(each["decibels"]), worst, *within, *repair])
     return table
 
 
-def replay_table(values: dict[str, Any]) -> list[list[str]]:
-    """Heading and a row for each artifact on the demo clip."""
-    table = [["file", "read as the float model does", "right", "wrong", "missed", "invented"]]
-    for row in values["replays"]:
+def replay_table(values: dict[str, Any], clip: str) -> list[list[str]]:
+    """Heading and a row for each artifact on the clip of this name."""
+    table = [["file", "digits read alike", "other ink read alike", "right", "wrong", "missed", "invented"]]
+    for row in replays(values, clip):
         if len(table) == 1:
-            table.append(["float model", "", *(f"{row['reference_score'][key]:,}" for key in _SCORE)])
-        total = row["same"] + len(row["differences"])
-        share = f"{row['same']:,} of {total:,} ({row['agreement']:.2%})"
-        table.append([row["artifact"], share, *(f"{row['score'][key]:,}" for key in _SCORE)])
+            table.append(["float model", "", "", *(f"{row['reference_score'][key]:,}" for key in _SCORE)])
+        other = sum(one["truth"] is None for one in row["differences"])
+        alike = (
+            f"{row['same']:,} of {digits_read(row):,} ({row['agreement']:.2%})",
+            f"{row['same_elsewhere']:,} of {row['same_elsewhere'] + other:,} ({row['agreement_elsewhere']:.2%})",
+        )
+        table.append([row["artifact"], *alike, *(f"{row['score'][key]:,}" for key in _SCORE)])
     return table
 
 
-def difference_table(values: dict[str, Any]) -> list[list[str]]:
-    """Heading and a row for each digit of the demo clip that an artifact reads otherwise."""
-    table = [["file", "frame", "box", "float model", "file's answer"]]
-    for row in values["replays"]:
+def difference_table(values: dict[str, Any], clip: str) -> list[list[str]]:
+    """Heading and a row for each digit, and other ink, of the clip that an artifact reads otherwise."""
+    table = [["file", "frame", "box", "is a", "float model", "file's answer"]]
+    for row in replays(values, clip):
         for one in row["differences"]:
             box = ", ".join(map(str, one["box"]))
-            table.append([row["artifact"], str(one["frame"]), box, _answer(one["reference"]), _answer(one["answer"])])
+            answers = _answer(one["reference"]), _answer(one["answer"])
+            table.append([row["artifact"], str(one["frame"]), box, one["truth"] or "no digit", *answers])
     return table
+
+
+def clips(values: dict[str, Any]) -> dict[str, int]:
+    """Names of the clips that were replayed, and how many frames they have."""
+    return {row["clip"]: row["frames"] for row in values["replays"]}
+
+
+def replays(values: dict[str, Any], clip: str) -> list[dict[str, Any]]:
+    """What each artifact made of the clip of this name."""
+    return [row for row in values["replays"] if row["clip"] == clip]
+
+
+def digits_read(row: dict[str, Any]) -> int:
+    """How many digits the float model or the artifact reads."""
+    return row["same"] + sum(one["truth"] is not None for one in row["differences"])
 
 
 def flip_table(values: dict[str, Any]) -> list[list[str]]:
@@ -102,8 +132,18 @@ def answers_by_label(flip: dict[str, Any]) -> dict[str, list[str]]:
 
 def set_title(entry: dict[str, Any]) -> str:
     """What an input set is."""
-    titles = {"gate": "Gate: augmented validation images", "mnist": "MNIST's test set, reported only"}
+    titles = {
+        "gate": "Digits: augmented validation images",
+        "none": "What is not a digit, answered as a camera's ink",
+        "mnist": "MNIST's test set, reported only",
+    }
     return f"{titles.get(entry['name'], entry['name'])}, {entry['count']:,} images"
+
+
+def clip_title(values: dict[str, Any], name: str) -> str:
+    """What a clip is."""
+    title = CLIP_NAMES.get(name, name)
+    return f"{title[0].upper()}{title[1:]}, {clips(values)[name]:,} frames through the whole pipeline"
 
 
 def percent(share: float) -> str:
@@ -121,6 +161,9 @@ def accuracy(row: dict[str, Any], prefix: str = "") -> str:
     low, high = row[f"{prefix}interval"]
     return f"{row[f'{prefix}accuracy']:.2%} ({low * 100:.2f}–{high * 100:.2f})"
 
+
+CLIP_NAMES = {"demo": "the demo clip", "frames": "rendered camera frames"}
+"""What the clips are."""
 
 LAYERS_TITLE = "Where int8 loses what, layer by layer"
 

@@ -2,27 +2,73 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from export.limits import GATE_COUNT, NONE_SHARE
 from runtime.preprocess import FIELD
 from runtime.values import Image
-from train.augment import AugmentSettings, augment, draw_digits
+from train.augment import NONE, AugmentSettings, augment, draw_digits, draw_nones
 from train.data import Mnist
 
 CALIBRATION_COUNT = 1_000
 """Training images that ranges are calibrated on."""
 
-GATE_COUNT = 50_000
-"""Augmented validation images that an artifact is compared on before it may be shipped."""
-
 GOLDEN_COUNT = 16
 """Pictures in the golden vectors."""
 
-_SEEDS = {"calibration": 41, "gate": 42, "golden": 43, "calibration subsets": 44}
+_SEEDS = {"calibration": 41, "gate": 42, "golden": 43, "calibration subsets": 44, "none": 45}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class InputSet:
+    """Images to compare on.
+
+    Attributes:
+        name: ``gate``, ``none`` or ``mnist``.
+        images: uint8 (n, 28, 28).
+        labels: uint8 (n,), the truth, 0–9 or ``NONE``.
+        origins: int64 (n,), a number for the picture that each was made from: what two images of one origin show is
+            not independent.
+        gates: whether the limits hold on it; else it is only reported.
+        camera: whether an answer is what a camera's ink would get, ``none_prior`` and all; else it is for a world of
+            digits.
+    """
+
+    name: str
+    images: Image
+    labels: npt.NDArray[np.uint8]
+    origins: npt.NDArray[np.int64]
+    gates: bool = True
+    camera: bool = False
+
+    @property
+    def sha256(self) -> str:
+        """Of images and labels."""
+        return hashlib.sha256(self.images.tobytes() + self.labels.tobytes()).hexdigest()
+
+    def ask(self, answer: Callable[[Image], npt.NDArray[np.float32]], who: str) -> npt.NDArray[np.float32]:
+        """The answers of a classifier to all images, a thousand at a time.
+
+        Args:
+            answer: uint8 (n, 28, 28) -> logits float32 (n, labels).
+            who: whose they are, for the progress bar.
+        """
+        chunks = [self.images[i : i + 1000] for i in range(0, len(self.images), 1000)]
+        return np.concatenate([answer(chunk) for chunk in tqdm(chunks, f"{self.name}: {who}", unit="k", delay=1)])
+
+    def judged(self, logits: npt.NDArray[np.float32], none_prior: float) -> npt.NDArray[np.float32]:
+        """The logits, float32 (n, labels), the largest of which is the answer here."""
+        if not self.camera:
+            return logits
+        raised = logits.copy()
+        raised[:, NONE] += none_prior
+        return raised
 
 
 def calibration_set(data: Mnist, count: int = CALIBRATION_COUNT) -> Image:
@@ -39,13 +85,29 @@ def calibration_subsets(data: Mnist, count: int = CALIBRATION_COUNT) -> tuple[Im
     return _half_preprocessed(chosen[:count], rng), _half_preprocessed(chosen[count:], rng)
 
 
-def gate_set(data: Mnist, count: int = GATE_COUNT) -> tuple[Image, npt.NDArray[np.uint8]]:
-    """Validation images, varied as in training: uint8 (count, 28, 28) and their labels."""
+def gate_set(data: Mnist, count: int = GATE_COUNT) -> InputSet:
+    """Validation images, varied as in training, each as often as it takes to have ``count``."""
     rng = np.random.default_rng(_SEEDS["gate"])
-    rounds = -(-count // len(data.validation_images))
+    there = len(data.validation_images)
+    rounds = -(-count // there)
     bar = tqdm(range(rounds), desc="drawing the gate set", unit="round", delay=1)
-    images = [augment(data.validation_images, AugmentSettings(), rng) for _ in bar]
-    return np.concatenate(images)[:count], np.tile(data.validation_labels, rounds)[:count]
+    images = np.concatenate([augment(data.validation_images, AugmentSettings(), rng) for _ in bar])[:count]
+    origins = np.arange(count) % there
+    return InputSet("gate", images, data.validation_labels[origins], origins)
+
+
+def none_set(data: Mnist, count: int = GATE_COUNT // NONE_SHARE) -> InputSet:
+    """What is not a digit, as training draws it but from validation digits, to be answered as a camera's ink."""
+    rng = np.random.default_rng(_SEEDS["none"])
+    chunks = [min(1000, count - start) for start in range(0, count, 1000)]
+    bar = tqdm(chunks, desc="drawing what is not a digit", unit="k", delay=1)
+    images = np.concatenate([draw_nones(n, data.validation_images, AugmentSettings(), rng) for n in bar])
+    return InputSet("none", images, np.full(count, NONE, np.uint8), np.arange(count), camera=True)
+
+
+def mnist_set(data: Mnist) -> InputSet:
+    """MNIST's test set, which is reported and never gates."""
+    return InputSet("mnist", data.test_images, data.test_labels, np.arange(len(data.test_labels)), gates=False)
 
 
 def golden_inputs(answer: Callable[[Image], npt.NDArray[np.float32]]) -> Image:

@@ -2,42 +2,33 @@
 
 from __future__ import annotations
 
-import importlib.util
-import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binomtest
-from tqdm import tqdm
 
+from export.causes import find_cause
 from export.classifiers import artifact_classifiers, variants
-from export.findings import Comparison, Flip, InputSet, KernelComparison, Verification
-from export.layers import IMAGES, LayerError, Repair, layer_errors, repairs
-from export.limits import ANY, LimitSet
-from export.parity import compare, mcnemar_p, spread
+from export.clips import Clip
+from export.findings import Comparison, Flip, KernelComparison, Verification
+from export.inside import IMAGES, by_layer, weight_breaches
+from export.limits import ANY, LimitSet, ReplayLimits
+from export.parity import Logits, compare, spread
 from export.replay import Replay, replay
+from export.samples import InputSet
 from runtime.backends import ArtifactClassifier
 from runtime.bundle import Bundle
-from runtime.scoring import TrueDigit
-from runtime.values import Image
 
 VARIANT_COUNT = 5_000
 """Images of the first set that other kernels are asked; TFLite's own take ten times as long as XNNPACK's."""
-
-_CHUNK = 1_000
-
-log = logging.getLogger(__name__)
-
-Logits = npt.NDArray[np.float32]
 
 
 def verify(
     bundle: Bundle,
     reference: ArtifactClassifier,
     sets: Sequence[InputSet],
-    frames: Iterable[tuple[Image, Sequence[TrueDigit]]] | None,
+    clips: Iterable[Clip],
     limits: LimitSet,
 ) -> Verification:
     """Compare every artifact of a bundle with the float model.
@@ -46,7 +37,7 @@ def verify(
         bundle: what to verify.
         reference: the float model, from ``reference_classifier``.
         sets: what to ask; other kernels are asked the beginning of the first.
-        frames: uint8 luma (H, W) and what stands on it, to be read by the whole pipeline; None for none.
+        clips: to be read by the whole pipeline.
         limits: what may differ.
 
     Raises:
@@ -55,24 +46,29 @@ def verify(
     artifacts, broken = artifact_classifiers(bundle)
     # The reference itself is one of them, where it is the bundle's float ONNX file.
     compared = {name: each for name, each in artifacts.items() if name != reference.artifact.name}
+    errors, mended = by_layer(bundle, list(artifacts), sets[0].images[:IMAGES]) if sets else ([], [])
     comparisons: list[Comparison] = []
     kernels: list[KernelComparison] = []
     flips: list[Flip] = []
+    causes: dict[str, str] = {}
     for images in sets:
-        expected = _answers(reference.logits, images, "float model")
-        answers = {name: _answers(each.logits, images, name) for name, each in compared.items()}
-        comparisons += [
-            _compare(images, reference, expected, compared[name], answers[name], limits) for name in answers
-        ]
+        expected = images.ask(reference.logits, "float model")
+        answers = {name: images.ask(each.logits, name) for name, each in compared.items()}
+        found = [_compare(images, reference, expected, compared[name], answers[name], limits) for name in answers]
+        for name in (each.parity.artifact for each in found if each.parity.breaches):
+            if cause := find_cause(images, reference, compared[name], answers[name], errors):
+                causes.setdefault(name, cause)
+        comparisons += found
         flips += _flips(images, reference, expected, compared, answers)
         if images is sets[0]:
             kernels = _kernels(bundle, images, compared, answers, limits)
-    replays = [] if frames is None else replay(tqdm(frames, desc="demo", unit="frame"), reference, compared)
+    replays = [each for clip in clips for each in replay(clip, reference, compared)]
     breaches = [
         *broken,
         *(f"{each.images}: {line}" for each in comparisons for line in each.parity.breaches),
+        *weight_breaches(errors, mended, limits.weights),
         *(line for each in kernels for line in each.breaches),
-        *(_replay_breach(each, limits) for each in replays if each.agreement < limits.replay),
+        *(line for each in replays for line in _replay_breaches(each, limits.replay)),
     ]
     return Verification(
         bundle,
@@ -83,15 +79,11 @@ def verify(
         tuple(kernels),
         tuple(flips),
         tuple(replays),
-        *_by_layer(bundle, list(artifacts), sets[0].images[:IMAGES] if sets else None),
+        tuple(errors),
+        tuple(mended),
         tuple(breaches),
+        tuple(causes.values()),
     )
-
-
-def _answers(answer: Callable[[Image], Logits], images: InputSet, what: str) -> Logits:
-    chunks = [images.images[i : i + _CHUNK] for i in range(0, len(images.images), _CHUNK)]
-    bar = tqdm(chunks, desc=f"{images.name}: {what}", unit="k", delay=1, leave=False)
-    return np.concatenate([answer(chunk) for chunk in bar])
 
 
 def _compare(
@@ -103,16 +95,12 @@ def _compare(
     limits: LimitSet,
 ) -> Comparison:
     artifact = classifier.artifact
-    allowed = limits.of(artifact.precision) if images.gates else ANY
-    parity = compare(artifact.name, allowed, expected, logits, images.labels)
+    allowed = limits.of(artifact.precision, images.name) if images.gates else ANY
+    judged = _judged(images, reference, expected), _judged(images, classifier, logits)
     step = artifact.output.scale
     return Comparison(
         images.name,
-        parity,
-        tuple(np.unique(images.labels).tolist()),
-        _wilson(parity.reference_accuracy, parity.count),
-        _wilson(parity.accuracy, parity.count),
-        mcnemar_p(parity.lost, parity.gained),
+        compare(artifact.name, allowed, *judged, images.labels, images.origins),
         spread(expected, logits),
         spread(expected, logits, step) if step else None,
         spread(_confidences(reference, expected), _confidences(classifier, logits)),
@@ -120,14 +108,13 @@ def _compare(
     )
 
 
+def _judged(images: InputSet, classifier: ArtifactClassifier, logits: Logits) -> Logits:
+    return images.judged(logits, classifier.artifact.none_prior)
+
+
 def _confidences(classifier: ArtifactClassifier, logits: Logits) -> Logits:
     with np.errstate(invalid="ignore"):  # of logits that are no numbers: these are counted apart
         return classifier.confidences(logits)
-
-
-def _wilson(accuracy: float, count: int) -> tuple[float, float]:
-    interval = binomtest(round(accuracy * count), count).proportion_ci(method="wilson")
-    return float(interval.low), float(interval.high)
 
 
 def _flips(
@@ -137,26 +124,24 @@ def _flips(
     classifiers: dict[str, ArtifactClassifier],
     answers: dict[str, Logits],
 ) -> list[Flip]:
-    was = expected.argmax(axis=1)
-    differs = np.zeros(len(was), bool)
-    for logits in answers.values():
-        differs |= logits.argmax(axis=1) != was
-    indices = np.flatnonzero(differs)
+    was = _judged(images, reference, expected).argmax(axis=1)
+    now = {name: _judged(images, classifiers[name], logits).argmax(axis=1) for name, logits in answers.items()}
+    indices = np.flatnonzero(np.any([labels != was for labels in now.values()], axis=0))
     original = _confidences(reference, expected[indices])
     others = {name: _confidences(classifiers[name], logits[indices]) for name, logits in answers.items()}
 
     def said(label: int, probabilities: npt.NDArray[np.float32]) -> tuple[str, float]:
         return reference.labels[label], round(float(probabilities[label]), 4)
 
-    # The label is the largest logit's: confidences weigh `none` more, as a camera meets it more often.
+    # A digit's label is the largest logit's: confidences weigh `none` more, as a camera meets it more often.
     return [
         Flip(
             images.name,
             int(index),
             images.images[index],
-            str(images.labels[index]),
+            reference.labels[images.labels[index]],
             said(int(was[index]), original[row]),
-            {name: said(int(answers[name][index].argmax()), each[row]) for name, each in others.items()},
+            {name: said(int(now[name][index]), each[row]) for name, each in others.items()},
         )
         for row, index in enumerate(indices)
     ]
@@ -177,7 +162,7 @@ def _kernels(
     known = dict(answers)
     part = replace(images, images=images.images[:VARIANT_COUNT], labels=images.labels[:VARIANT_COUNT])
     for variant in variants(bundle, list(classifiers)):
-        logits = _answers(variant.classifier.logits, part, variant.name)
+        logits = part.ask(variant.classifier.logits, variant.name)
         expected = known[variant.against][: len(logits)]
         known[variant.name] = logits
         found.append(_kernel(variant.name, variant.against, variant.classifier, expected, logits, limits))
@@ -211,27 +196,10 @@ def _kernel(
     )
 
 
-def _by_layer(
-    bundle: Bundle, names: list[str], images: Image | None
-) -> tuple[tuple[LayerError, ...], tuple[Repair, ...]]:
-    """Where the int8 files lose what, where the bundle holds their float files too."""
-    contents = {each.name: bundle.read(each) for each in bundle.manifest.artifacts if each.name in names}
-    errors: list[LayerError] = []
-    mended: list[Repair] = []
-    if images is None:
-        return (), ()
-    try:
-        if {"litert-float32", "litert-int8"} <= set(contents):
-            errors = layer_errors(contents["litert-float32"], contents["litert-int8"], images)
-        if {"onnx-float32", "onnx-int8"} <= set(contents) and importlib.util.find_spec("onnx") is not None:
-            mended = repairs(contents["onnx-float32"], contents["onnx-int8"], images)
-    except ValueError as error:  # not the same operators: nothing to lay side by side, which is no fault by itself
-        log.warning("no comparison layer by layer: %s", error)
-    return tuple(errors), tuple(mended)
-
-
-def _replay_breach(result: Replay, limits: LimitSet) -> str:
-    return (
-        f"demo: {result.artifact}: {result.agreement:.2%} of digits are read the same, "
-        f"limit {limits.replay:.2%} ({len(result.differences)} differ)"
-    )
+def _replay_breaches(result: Replay, limits: ReplayLimits) -> Iterator[str]:
+    for what, found, limit in (
+        ("digits", result.agreement, limits.agreement),
+        ("what it reads where no digit is", result.agreement_elsewhere, limits.elsewhere),
+    ):
+        if found < limit:
+            yield f"{result.clip}: {result.artifact}: {found:.2%} of {what} are read the same, limit {limit:.2%}"

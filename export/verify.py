@@ -3,40 +3,34 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-import cv2
-
-from export.classifiers import reference_classifier
-from export.findings import InputSet, Verification
-from export.limits import PATH, load_limits
-from export.report import markdown, report_values, summary, verdict
-from export.report_tables import comparison_table, replay_table
-from export.samples import GATE_COUNT, gate_set
-from export.verification import verify
+from export.clips import Clip, make_clip
+from export.limits import GATE_COUNT, NONE_SHARE, PATH, load_limits
+from export.report_tables import clips, comparison_table, replay_table
 from runtime.bundle import load_bundle
-from runtime.demo import demo_frames
-from runtime.errors import BackendError, SinkError, UsageError, run_command
-from runtime.scoring import TrueDigit
-from runtime.values import Image
+from runtime.errors import SinkError, UsageError, run_command
 from train.data import Mnist, load_mnist
+from train.packages import require
 
-SETS = ("gate", "mnist", "demo")
+if TYPE_CHECKING:  # loads scipy and tqdm: not before they are known to be there
+    from export.findings import Verification
 
-Frames = Iterator[tuple[Image, Sequence[TrueDigit]]]
+SETS = ("gate", "none", "mnist")
+CLIPS = ("demo", "frames")
 
 
 def main(
     argv: Sequence[str] | None = None,
     *,
     load: Callable[[Path | None], Mnist] = load_mnist,
-    frames: Callable[[], Frames] | None = None,
+    clip: Callable[[str, Callable[[], Mnist], Path], Clip] = make_clip,
     stdout: TextIO | None = None,
 ) -> int:
     """Run the command.
@@ -44,14 +38,14 @@ def main(
     Args:
         argv: arguments; the process's own by default.
         load: loads MNIST; tests hand in another.
-        frames: makes the frames to replay; the demo clip by default.
+        clip: makes a clip by its name; tests hand in shorter ones.
         stdout: where results go; standard output by default.
 
     Returns:
         The exit code: 0 every limit holds, 1 one is broken or another expected error, 2 wrong usage.
     """
     options = _parser().parse_args(argv)
-    return run_command(lambda: _verify(options, load, frames or _demo, stdout or sys.stdout))
+    return run_command(lambda: _verify(options, load, clip, stdout or sys.stdout))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -72,11 +66,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--sets",
-        default=",".join(SETS),
+        default=",".join((*SETS, *CLIPS)),
         metavar="LIST",
         help=(
-            "what to run, with commas between: gate (augmented validation images; gates), mnist (the test set; only "
-            "reported), demo (the demo clip through the whole pipeline; gates) (default: %(default)s)"
+            "what to run, with commas between: gate (augmented validation images), none (what is not a digit), mnist "
+            "(the test set; only reported), and through the whole pipeline demo (the demo clip), frames (500 rendered "
+            "camera frames); all but mnist gate (default: %(default)s)"
         ),
     )
     parser.add_argument(
@@ -87,7 +82,17 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         default=GATE_COUNT,
         metavar="N",
-        help="images of the gate set (default: %(default)s; fewer only in trials)",
+        help="images of the gate set; of none a fifth as many (default: %(default)s; fewer only in trials)",
+    )
+    parser.add_argument(
+        "--frames",
+        type=Path,
+        default=Path("runs/replay"),
+        metavar="DIR",
+        help="where the rendered frames are, or are put; they are made once (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--limits", type=Path, default=PATH, metavar="FILE", help=f"limits of your own, in the form of {PATH.name}"
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="write parity.json, parity.md and parity.html there")
     parser.add_argument("--json", action="store_true", help="print what parity.json holds instead of tables")
@@ -95,24 +100,36 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _verify(
-    options: argparse.Namespace, load: Callable[[Path | None], Mnist], frames: Callable[[], Frames], stdout: TextIO
+    options: argparse.Namespace,
+    load: Callable[[Path | None], Mnist],
+    clip: Callable[[str, Callable[[], Mnist], Path], Clip],
+    stdout: TextIO,
 ) -> int:
     names = [name.strip() for name in options.sets.split(",") if name.strip()]
-    unknown = [name for name in names if name not in SETS]
+    unknown = [name for name in names if name not in (*SETS, *CLIPS)]
     if unknown or not names:
-        raise UsageError(f"--sets is {options.sets!r}; expected a list with commas of {', '.join(SETS)}")
+        raise UsageError(f"--sets is {options.sets!r}; expected a list with commas of {', '.join((*SETS, *CLIPS))}")
     if options.gate_count < 100:
         raise UsageError(f"--gate-count is {options.gate_count}; expected 100 or more")
-    if options.out and importlib.util.find_spec("matplotlib") is None:
-        raise BackendError(
-            "matplotlib, which draws the report's plots, is not installed; leave out --out, or install it"
-        )
+    require("scipy", "tqdm", *(["matplotlib"] if options.out or "frames" in names else []), extra="verify")
+    from export.classifiers import reference_classifier
+    from export.report import report_values
+    from export.samples import gate_set, mnist_set, none_set
+    from export.verification import verify
+
     started = time.perf_counter()
-    limits = load_limits()
+    limits = load_limits(options.limits)
     bundle = load_bundle(options.model)
-    sets = _input_sets(names, options, load)
-    reference = reference_classifier(bundle, options.reference)
-    found = verify(bundle, reference, sets, frames() if "demo" in names else None, limits)
+    data = cache(lambda: load(options.data))
+    knows_none = "none" in bundle.manifest.labels
+    makers = {
+        "gate": lambda: gate_set(data(), options.gate_count),
+        "none": lambda: none_set(data(), options.gate_count // NONE_SHARE),
+        "mnist": lambda: mnist_set(data()),
+    }
+    sets = [makers[name]() for name in SETS if name in names and (name != "none" or knows_none)]
+    clips = [clip(name, data, options.frames) for name in CLIPS if name in names]
+    found = verify(bundle, reference_classifier(bundle, options.reference), sets, clips, limits)
     values = report_values(found)
     if options.json:
         print(json.dumps(values, indent=1, ensure_ascii=False), file=stdout)
@@ -123,36 +140,21 @@ def _verify(
         print(f"report: {options.out / 'parity.html'}", file=sys.stderr)
     for line in found.breaches:
         print(f"broken: {line}", file=sys.stderr)
+    for line in found.causes:
+        print(line, file=sys.stderr)
     print(f"{time.perf_counter() - started:.0f} seconds", file=sys.stderr)
     return 1 if found.breaches else 0
 
 
-def _input_sets(
-    names: Sequence[str], options: argparse.Namespace, load: Callable[[Path | None], Mnist]
-) -> list[InputSet]:
-    if set(names) == {"demo"}:
-        return []
-    data = load(options.data)
-    sets = []
-    if "gate" in names:
-        sets.append(InputSet("gate", *gate_set(data, options.gate_count), gates=True))
-    if "mnist" in names:
-        sets.append(InputSet("mnist", data.test_images, data.test_labels, gates=False))
-    return sets
-
-
-def _demo() -> Frames:
-    for picture, digits in demo_frames():
-        yield cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), digits
-
-
 def _print_tables(values: dict[str, Any], stdout: TextIO) -> None:
+    from export.report import summary, verdict
+
     for each in values["sets"]:
         print(f"{each['name']}, {each['count']:,} images{'' if each['gates'] else ' (reported only)'}", file=stdout)
         _print_table(comparison_table(values, each["name"]), stdout)
-    if values["replays"]:
-        print(f"demo, {values['replays'][0]['frames']} frames", file=stdout)
-        _print_table(replay_table(values), stdout)
+    for name, count in clips(values).items():
+        print(f"{name}, {count} frames", file=stdout)
+        _print_table(replay_table(values, name), stdout)
     for line in [*summary(values), verdict(values)]:
         print(line, file=stdout)
 
@@ -166,7 +168,8 @@ def _print_table(rows: list[list[str]], stdout: TextIO) -> None:
 
 
 def _write(found: Verification, values: dict[str, Any], folder: Path) -> None:
-    from export.report_page import page  # here, since it loads matplotlib
+    from export.report import markdown
+    from export.report_page import page  # loads matplotlib
 
     texts = {
         "parity.json": json.dumps(values, indent=1, ensure_ascii=False) + "\n",

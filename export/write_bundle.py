@@ -7,25 +7,34 @@ import io
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-import numpy.typing as npt
 from scipy.special import softmax
-from tqdm import tqdm
 
 from export.calibration import calibration_dependence
+from export.causes import find_cause
+from export.classifiers import KerasClassifier
 from export.convert import convert, specs
 from export.formats import DEFAULT_FORMATS
-from export.limits import LimitSet, load_limits
+from export.inside import IMAGES, by_layer, weight_breaches
+from export.limits import GATE_COUNT, NONE_SHARE, LimitSet, load_limits
 from export.packages import check_packages
-from export.parity import Parity, accuracy_figure, compare
-from export.samples import GATE_COUNT, calibration_set, gate_set, golden_inputs
+from export.parity import Parities, accuracy_figure, compare
+from export.samples import (
+    InputSet,
+    calibration_set,
+    gate_set,
+    golden_inputs,
+    mnist_set,
+    none_set,
+)
 from export.thresholds import choose_thresholds, fit_temperature
+from export.to_keras import keras_file
 from runtime.backends import make_classifier
 from runtime.bundle import MANIFEST, Artifact, Bundle, Manifest, load_bundle, write_manifest
 from runtime.errors import DataError, EdgeDigitsError, SinkError, UsageError
@@ -40,6 +49,7 @@ ACCEPT, UNSURE = 0.6, 0.3
 """Confidence from which a digit is read, and from which ink is shown as a possible digit, of a model without crops."""
 
 _CARD = "README.md"
+_FLOAT_MODEL = "model.keras"
 _DEPENDENCE_COUNT = 5_000
 
 
@@ -57,28 +67,29 @@ def export_bundle(
     limits: LimitSet | None = None,
     formats: Sequence[str] = DEFAULT_FORMATS,
     crops: LabeledCrops | None = None,
-) -> list[Parity]:
+) -> Parities:
     """Write a bundle of a trained model, or nothing.
 
-    Every artifact is run through the runtime's classifier over the gate set and compared with the float model; the
-    folder is replaced by one rename after all have passed. MNIST's test set is then only reported, in the manifest.
+    Every artifact is run through the runtime's classifier over digits, the gate set, and over what is not a digit, and
+    compared with the float model; the folder is replaced by one rename after all have passed. MNIST's test set is then
+    only reported, in the manifest.
 
     Args:
         model: (n, 28, 28, 1) 0–255 -> logits.
         data: MNIST.
         folder: the bundle's place; its name is the model's. A model card in it (README.md) is kept.
         training: what ``train`` left of the run, for the provenance.
-        gate_count: images of the gate set; fewer only in trials.
+        gate_count: images of the gate set; of the other a fifth as many; fewer only in trials.
         limits: what an artifact of each precision may differ by; those of ``limits.toml``, others only in trials.
         formats: what to make; names from ``FORMATS``.
         crops: of rendered validation frames, to fit each artifact's temperature and thresholds on; without them the
             temperature is that of the gate set.
 
     Returns:
-        One comparison for each artifact.
+        By name of the set, ``gate`` and, where the model knows it, ``none``: a comparison for each artifact.
 
     Raises:
-        ParityError: an artifact broke a limit; the old bundle is untouched.
+        ParityError: an artifact broke a limit; the old bundle, if any, is untouched.
         UsageError: the folder holds something else than a bundle.
         DataError: the model does not take and answer what a bundle's model must.
         BackendError: a converter is missing, too old or failed.
@@ -100,17 +111,18 @@ def export_bundle(
             fresh.mkdir()
             none_prior = float(training.get("settings", {}).get("none_margin", 0.0))
             bundle = _convert(model, calibration_set(data), fresh, none_prior, formats)
-            bundle, parities = _prove(bundle, model, data, gate_count, limits)
-            breaches = [line for parity in parities for line in parity.breaches]
-            if breaches:
-                raise ParityError(f"{folder} is left as it was: " + "; ".join(breaches))
+            sets = [gate_set(data, gate_count)]
+            if "none" in bundle.manifest.labels:
+                sets.append(none_set(data, gate_count // NONE_SHARE))
+            bundle, parities = _prove(bundle, model, sets, limits)
             if crops:
                 bundle = _with_thresholds(bundle, crops)
             provenance = {
                 "training": dict(training),
                 "data": data.checksums,
-                "calibration": _calibration(model, data, gate_count, formats),
-                "parity": [asdict(parity) for parity in parities],
+                "calibration": _calibration(model, data, sets[0].images[:_DEPENDENCE_COUNT], formats),
+                "parity": [asdict(parity) for parity in parities["gate"]],
+                "parity_none": [asdict(parity) for parity in parities.get("none", [])],
                 "limits_version": limits.version,
                 "packages": packages,
             }
@@ -181,30 +193,50 @@ def _convert(model: keras.Model, calibration: Image, fresh: Path, none_prior: fl
     return Bundle(fresh, Manifest(fresh.name, labels, PREPROCESS_VERSION, tuple(artifacts), "golden.npz", "", {}))
 
 
-def _prove(
-    bundle: Bundle, model: keras.Model, data: Mnist, gate_count: int, limits: LimitSet
-) -> tuple[Bundle, list[Parity]]:
-    """Compare every artifact with the float model on the gate set; temperatures and accuracy there are filled in."""
-    images, truth = gate_set(data, gate_count)
-    reference = _answers(lambda chunk: model.predict_on_batch(chunk[..., None]), images, "asking the float model")
-    parities, artifacts = [], []
-    for artifact in bundle.manifest.artifacts:
-        logits = _answers(make_classifier(bundle, artifact).logits, images, f"proving {artifact.name}")
-        parities.append(compare(artifact.name, limits.of(artifact.precision), reference, logits, truth))
-        metrics = {"gate": accuracy_figure(logits, truth)}
-        artifacts.append(replace(artifact, temperature=fit_temperature(logits, truth), metrics=metrics))
+def _prove(bundle: Bundle, model: keras.Model, sets: Sequence[InputSet], limits: LimitSet) -> tuple[Bundle, Parities]:
+    """Compare every artifact with the float model; temperatures and accuracy on the first set are filled in.
+
+    Raises:
+        ParityError: one broke a limit.
+    """
+    parities: Parities = {}
+    artifacts = list(bundle.manifest.artifacts)
+    reference = KerasClassifier(bundle.manifest.labels, artifacts[0], model)
+    layers, mended = by_layer(bundle, [each.name for each in artifacts], sets[0].images[:IMAGES])
+    breaches = weight_breaches(layers, mended, limits.weights)
+    causes: dict[str, str] = {}
+    for images in sets:
+        expected = images.ask(reference.logits, "float model")
+        parities[images.name] = []
+        for number, artifact in enumerate(artifacts):
+            classifier = make_classifier(bundle, artifact)
+            logits = images.ask(classifier.logits, artifact.name)
+            allowed = limits.of(artifact.precision, images.name)
+            judged = [images.judged(each, artifact.none_prior) for each in (expected, logits)]
+            parity = compare(artifact.name, allowed, judged[0], judged[1], images.labels, images.origins)
+            parities[images.name].append(parity)
+            breaches += [f"{images.name}: {line}" for line in parity.breaches]
+            if parity.breaches and (cause := find_cause(images, reference, classifier, logits, layers)):
+                causes.setdefault(artifact.name, cause)
+            if images is sets[0]:
+                metrics = {"gate": accuracy_figure(logits, images.labels, images.origins)}
+                temperature = fit_temperature(logits, images.labels)
+                artifacts[number] = replace(artifact, temperature=temperature, metrics=metrics)
+    if breaches:
+        raise ParityError(f"no bundle is written: {'; '.join([*breaches, *causes.values()])}")
     return _with_artifacts(bundle, artifacts), parities
 
 
 def _with_test_metrics(bundle: Bundle, data: Mnist) -> Bundle:
     """The bundle with each artifact's accuracy on MNIST's test set, as it is and through ``preprocess``."""
-    placed = np.stack([preprocess(image)[0] for image in data.test_images])
+    test = mnist_set(data)
+    placed = replace(test, images=np.stack([preprocess(image)[0] for image in test.images]))
     artifacts = []
     for artifact in bundle.manifest.artifacts:
         classifier = make_classifier(bundle, artifact)
         metrics = {
-            name: accuracy_figure(_answers(classifier.logits, images, f"testing {artifact.name}"), data.test_labels)
-            for name, images in (("mnist_test", data.test_images), ("mnist_test_preprocessed", placed))
+            name: accuracy_figure(images.ask(classifier.logits, artifact.name), images.labels)
+            for name, images in (("mnist_test", test), ("mnist_test_preprocessed", placed))
         }
         artifacts.append(replace(artifact, metrics={**artifact.metrics, **metrics}))
     return _with_artifacts(bundle, artifacts)
@@ -212,10 +244,10 @@ def _with_test_metrics(bundle: Bundle, data: Mnist) -> Bundle:
 
 def _with_thresholds(bundle: Bundle, crops: LabeledCrops) -> Bundle:
     """The bundle with each artifact's temperature and thresholds for what a camera sees, and its figures there."""
+    seen = InputSet("crops", crops.images, crops.labels, crops.frames.astype(np.int64), camera=True)
     artifacts, digits = [], crops.labels != NONE
     for artifact in bundle.manifest.artifacts:
-        logits = _answers(make_classifier(bundle, artifact).logits, crops.images, f"fitting {artifact.name}")
-        logits[:, NONE] += artifact.none_prior
+        logits = seen.judged(seen.ask(make_classifier(bundle, artifact).logits, artifact.name), artifact.none_prior)
         temperature = fit_temperature(logits, crops.labels)
         probabilities = softmax(logits / temperature, axis=1)
         accept, unsure = choose_thresholds(probabilities, crops.labels)
@@ -231,12 +263,11 @@ def _with_thresholds(bundle: Bundle, crops: LabeledCrops) -> Bundle:
     return _with_artifacts(bundle, artifacts)
 
 
-def _calibration(model: keras.Model, data: Mnist, gate_count: int, formats: Sequence[str]) -> dict[str, Any] | None:
+def _calibration(model: keras.Model, data: Mnist, images: Image, formats: Sequence[str]) -> dict[str, Any] | None:
     """What the int8 files were calibrated on, and how much they depend on that choice; None where there are none."""
     if not any(name.endswith("int8") for name in formats):
         return None
     used = calibration_set(data)
-    images, _ = gate_set(data, min(gate_count, _DEPENDENCE_COUNT))
     dependence = calibration_dependence(model, data, images)
     return {"count": len(used), "sha256": _sha256(used.tobytes()), "dependence": asdict(dependence)}
 
@@ -245,24 +276,15 @@ def _seal(bundle: Bundle, model: keras.Model, data: Mnist, provenance: Mapping[s
     """Add the golden vectors, the float model and the manifest."""
     golden = _golden(bundle, golden_inputs(lambda images: model.predict(images[..., None], verbose=0)))
     (bundle.folder / bundle.manifest.golden).write_bytes(golden)
-    float_model = bundle.folder / "model.keras"
-    model.save(float_model)
-    origin = {
-        "revision": _revision(),
-        "float_model": {"file": float_model.name, "sha256": _sha256(float_model.read_bytes())},
-    }
+    stored = keras_file(model)
+    (bundle.folder / _FLOAT_MODEL).write_bytes(stored)
+    origin = {"revision": _revision(), "float_model": {"file": _FLOAT_MODEL, "sha256": _sha256(stored)}}
     manifest = replace(bundle.manifest, golden_sha256=_sha256(golden), provenance={**origin, **provenance})
     write_manifest(bundle.folder, manifest)
 
 
 def _with_artifacts(bundle: Bundle, artifacts: list[Artifact]) -> Bundle:
     return replace(bundle, manifest=replace(bundle.manifest, artifacts=tuple(artifacts)))
-
-
-def _answers(answer: Callable[[Image], npt.NDArray[np.float32]], images: Image, what: str) -> npt.NDArray[np.float32]:
-    """Logits (n, labels) of many images, a thousand at a time, with a progress bar where it takes long."""
-    chunks = [images[i : i + 1000] for i in range(0, len(images), 1000)]
-    return np.concatenate([answer(chunk) for chunk in tqdm(chunks, desc=what, unit="k", delay=1)])
 
 
 def _golden(bundle: Bundle, inputs: Image) -> bytes:

@@ -81,10 +81,8 @@ def match(truth: Sequence[Box], read: Sequence[Box]) -> list[tuple[int, int]]:
     pairs = []
     for i, box in enumerate(truth):
         for j, other in enumerate(read):
-            overlap = box.iou(other)
-            alike = AREAS[0] * box.area < other.area < AREAS[1] * box.area
-            if (alike and holds(box, other, GROWN)) or overlap >= MATCHING_IOU:
-                pairs.append((-overlap, i, j))
+            if belongs(other, box):
+                pairs.append((-box.iou(other), i, j))
     matched: dict[int, int] = {}
     taken = set()
     for _, i, j in sorted(pairs):
@@ -92,6 +90,12 @@ def match(truth: Sequence[Box], read: Sequence[Box]) -> list[tuple[int, int]]:
             matched[i] = j
             taken.add(j)
     return list(matched.items())
+
+
+def belongs(read: Box, true: Box) -> bool:
+    """Whether a box that was read may be a true one, by the rule of ``match``."""
+    alike = AREAS[0] * true.area < read.area < AREAS[1] * true.area
+    return (alike and holds(true, read, GROWN)) or true.iou(read) >= MATCHING_IOU
 
 
 def holds(box: Box, other: Box, grown: float = 0.0) -> bool:

@@ -128,6 +128,32 @@ def test_a_command_of_training_explains_itself_and_names_what_it_lacks_on_a_devi
     assert re.fullmatch(r'error: [\w, ]+ (is|are) not installed; pip install "edge-digits\[train\]"\n', done.stderr)
 
 
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [
+        ("export", ["--run", "run"]),
+        ("export.verify", []),
+        ("export.verify", ["--reference", "onnx", "--sets", "demo"]),
+        ("export.verify", ["--reference", "onnx", "--sets", "demo", "--out", "report"]),
+    ],
+)
+def test_a_command_of_export_explains_itself_and_names_what_it_lacks_on_a_device(
+    device_python: Path, command: str, arguments: list[str], tmp_path: Path
+) -> None:
+    helped = run_python(device_python, "-m", command, "--help", cwd=tmp_path)
+    assert helped.returncode == 0, helped.stderr
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "model.keras").touch()
+    (run / "history.json").write_text('{"settings": {"epochs": 1}, "augmentation": {}, "epochs": [{}]}')
+    done = run_python(device_python, "-m", command, *arguments, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    extra = "verify" if command.endswith("verify") else "train"
+    expected = rf'error: (cannot export: )?[\w, -]+ (is|are) not installed; pip install "edge-digits\[{extra}\]"\n'
+    assert re.fullmatch(expected, done.stderr), done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
 def test_the_commands_were_found() -> None:
     assert {"camera", "image"} <= set(RUNTIME_COMMANDS)
     assert {"train", "train.scenes"} <= set(TRAIN_COMMANDS)

@@ -14,11 +14,14 @@ TRAINING = ("tensorflow", "keras", *LOOKING)
 """What most commands of this package need."""
 
 
-def require(*modules: str, find: Callable[[str], object | None] = importlib.util.find_spec) -> None:
+def require(
+    *modules: str, extra: str = "train", find: Callable[[str], object | None] = importlib.util.find_spec
+) -> None:
     """Make sure that modules can be imported.
 
     Args:
         modules: their names.
+        extra: what to install of this project to have them.
         find: tells whether there is one, None if not.
 
     Raises:
@@ -27,4 +30,4 @@ def require(*modules: str, find: Callable[[str], object | None] = importlib.util
     missing = [name for name in modules if find(name) is None]
     if missing:
         verb = "is" if len(missing) == 1 else "are"
-        raise BackendError(f'{", ".join(missing)} {verb} not installed; pip install "edge-digits[train]"')
+        raise BackendError(f'{", ".join(missing)} {verb} not installed; pip install "edge-digits[{extra}]"')

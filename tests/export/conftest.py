@@ -1,13 +1,14 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import keras
 import pytest
 
 from export.formats import FORMATS
-from export.limits import Limits, LimitSet, load_limits
-from export.parity import Parity
+from export.limits import PATH, LimitSet, load_limits
+from export.parity import Parities
 from export.write_bundle import export_bundle
 from tests.mnist import drawn_digits, mnist
 from train.augment import AugmentSettings
@@ -15,6 +16,9 @@ from train.data import Mnist
 from train.epochs import EpochSettings
 from train.fit import FitSettings, fit
 from train.networks import load_model
+
+GATE = 300
+TRAINING = {"settings": {"seed": 0, "none_margin": 4.0}, "last_epoch": {"loss": 1.5}}
 
 
 @pytest.fixture(scope="session", name="mnist")
@@ -36,21 +40,35 @@ def run(drawn: Mnist, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def trial_limits() -> LimitSet:
+def limits_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A network trained for seconds is unsure of some digits, where a step of int8 decides; float must agree fully."""
-    loose = Limits(disagreement=0.05, accuracy_drop=0.05, recall_drop=0.2)
-    return load_limits().with_precision("int8", loose).with_precision("dynamic", loose).with_precision("float16", loose)
+    text = PATH.read_text(encoding="utf-8")
+    for limit, loose in (("disagreement", 0.05), ("accuracy_drop", 0.05), ("recall_drop", 0.2)):
+        text = re.sub(rf"^{limit} = 0\.0\d*[1-9]\d*", f"{limit} = {loose}", text, flags=re.MULTILINE)
+    path = tmp_path_factory.mktemp("limits") / "limits.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def trial_limits(limits_file: Path) -> LimitSet:
+    limits = load_limits(limits_file)
+    assert limits.of("float32") == load_limits().of("float32")
+    assert limits.of("int8") != load_limits().of("int8")
+    return limits
 
 
 @pytest.fixture(scope="session")
 def exported(
     run: Path, drawn: Mnist, trial_limits: LimitSet, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, list[Parity]]:
+) -> tuple[Path, Parities]:
     """The folder of a bundle with every format, proven on 300 images, and how its artifacts compared."""
     folder = tmp_path_factory.mktemp("models") / "some"
-    model, training = load_model(run / "model.keras"), {"settings": {"seed": 0}, "last_epoch": {"loss": 1.5}}
     parities = export_bundle(
-        model, drawn, folder, training, gate_count=300, limits=trial_limits, formats=tuple(FORMATS)
+        *(load_model(run / "model.keras"), drawn, folder, TRAINING),
+        gate_count=GATE,
+        limits=trial_limits,
+        formats=tuple(FORMATS),
     )
     return folder, parities
 

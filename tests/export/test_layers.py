@@ -7,8 +7,10 @@ import keras
 import numpy as np
 import pytest
 
+from export.causes import CUT_OFF
 from export.convert import convert
-from export.layers import LayerError, layer_errors, repairs
+from export.layers import LayerError, layer_errors
+from export.repairs import repairs
 from export.samples import calibration_set
 from runtime.values import Image
 from train.data import Mnist
@@ -56,6 +58,9 @@ def test_an_honest_network_loses_little_anywhere(files: dict[str, bytes], images
     # Eight bits of a range well used: 6 dB a bit, less what the range leaves unused and the layers before add.
     assert all(25 < each.decibels < 49 for each in heavy(errors))
     assert all(each.worst_decibels <= each.decibels for each in errors)
+    # Of pictures like those of the calibration few reach past its range; weights are rounded to the nearest.
+    assert all(each.cut_off < CUT_OFF / 2 for each in heavy(errors))
+    assert all(0.4 < each.weights <= 0.5001 for each in heavy(errors))
 
 
 def test_the_layer_that_eight_bits_break_is_found(spoiled: dict[str, bytes], images: Image) -> None:
@@ -78,6 +83,7 @@ def test_keeping_that_layer_in_float_repairs_most(spoiled: dict[str, bytes], ima
 def test_any_layer_in_float_is_better_than_none(files: dict[str, bytes], images: Image) -> None:
     as_it_is, *mended = repairs(files["onnx-float32"], files["onnx-int8"], images)
     assert as_it_is.decibels > 20
+    assert all(0.4 < each.weights <= 0.5001 for each in mended)
     # A layer's rounding is one of seven noises of like size; others may be in its way, but never by half a decibel.
     assert all(each.decibels > as_it_is.decibels - 0.5 for each in mended)
     assert np.mean([each.decibels for each in mended]) > as_it_is.decibels

@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from export.clips import Clip, ClipFrame
 from export.replay import pair_readings, replay
 from runtime.pages import DrawnDigit
 from runtime.scoring import Score
@@ -40,23 +41,26 @@ class Says:
         return np.log(self.probabilities(crops))
 
 
-FRAMES = [(page(), [DrawnDigit("1", box, "") for box in BARS])] * 4
+def clip(count: int = 4, luma: Image | None = None, moving: bool = True) -> Clip:
+    seen = ClipFrame(page() if luma is None else luma, [DrawnDigit("1", box, "") for box in BARS])
+    return Clip("some clip", count, [seen] * count, moving)
 
 
 class TestReplay:
     def test_the_same_readings_agree_in_full(self) -> None:
-        (result,) = replay(FRAMES, Says(1), {"some": Says(1, sure=0.8)})
-        assert (result.artifact, result.frames, result.same, result.differences) == ("some", 4, 12, ())
-        assert result.agreement == 1
+        (result,) = replay(clip(), Says(1), {"some": Says(1, sure=0.8)})
+        assert (result.clip, result.artifact, result.frames) == ("some clip", "some", 4)
+        assert (result.same, result.same_elsewhere, result.differences) == (12, 0, ())
+        assert (result.agreement, result.agreement_elsewhere) == (1, 1)
         assert result.score == result.reference_score == Score(right=12)
 
     def test_a_digit_read_otherwise_is_listed_with_both_answers_and_its_picture(self) -> None:
-        (result,) = replay(FRAMES, Says(1), {"some": Says(1, last=7)})
+        (result,) = replay(clip(), Says(1), {"some": Says(1, last=7)})
         assert (result.same, len(result.differences)) == (8, 4)
         assert result.agreement == 8 / 12
         assert result.score == Score(right=8, wrong=4)
         one = result.differences[0]
-        assert (one.frame, one.kind) == (0, "another label")
+        assert (one.frame, one.truth, one.kind) == (0, "1", "another label")
         assert one.reference is not None
         assert one.answer is not None
         assert (one.reference[0], one.answer[0]) == ("1", "7")
@@ -72,19 +76,52 @@ class TestReplay:
     def test_a_digit_that_only_one_reads_differs(
         self, reference: float, artifact: float, kind: str, sides: tuple[bool, bool]
     ) -> None:
-        (result,) = replay(FRAMES[:1], Says(1, reference), {"some": Says(1, artifact)})
+        (result,) = replay(clip(1), Says(1, reference), {"some": Says(1, artifact)})
         assert [one.kind for one in result.differences] == [kind] * 3
         assert {(one.reference is not None, one.answer is not None) for one in result.differences} == {sides}
         assert result.agreement == 0
 
     def test_each_artifact_is_tracked_by_itself(self) -> None:
-        honest, wrong = replay(FRAMES, Says(1), {"honest": Says(1), "wrong": Says(4)})
+        honest, wrong = replay(clip(), Says(1), {"honest": Says(1), "wrong": Says(4)})
         assert (honest.agreement, wrong.agreement) == (1, 0)
 
     def test_no_digits_are_no_disagreement(self) -> None:
         blank = np.full((160, 320), 230, np.uint8)
-        (result,) = replay([(blank, [])], Says(1), {"some": Says(2)})
+        (result,) = replay(clip(1, blank), Says(1), {"some": Says(2)})
         assert (result.agreement, result.same) == (1, 0)
+
+    def test_what_is_read_where_no_digit_is_is_counted_apart(self) -> None:
+        seen = ClipFrame(page(), [DrawnDigit("1", box, "") for box in BARS[:2]])
+        (result,) = replay(Clip("some", 4, [seen] * 4, True), Says(1), {"some": Says(1, last=7)})
+        assert (result.same, result.agreement) == (8, 1)
+        assert (result.same_elsewhere, result.agreement_elsewhere) == (0, 0)
+        assert {one.truth for one in result.differences} == {None}
+        assert result.score == result.reference_score == Score(right=8, invented=4)
+
+    def test_ink_that_is_neither_digit_nor_none_is_not_scored(self) -> None:
+        seen = ClipFrame(page(), [DrawnDigit("1", BARS[0], "")], BARS[1:])
+        (result,) = replay(Clip("some", 1, [seen], False), Says(1), {"some": Says(1)})
+        assert result.score == Score(right=1)
+        assert (result.same, result.same_elsewhere) == (1, 2)
+
+    def test_digits_are_followed_through_a_clip_that_moves_and_no_other(self) -> None:
+        class Wavers(Says):
+            """Says 1 three times, then 7, less sure."""
+
+            asked = 0
+
+            def probabilities(self, crops: Image) -> npt.NDArray[np.float32]:
+                if self.asked == 3:
+                    self.label = self.last = 7
+                    self.sure = 0.65
+                self.asked += 1
+                return super().probabilities(crops)
+
+        same = {}
+        for moving in (True, False):
+            (result,) = replay(clip(moving=moving), Says(1), {"some": Wavers(1)})
+            same[moving] = result.same
+        assert same == {True: 12, False: 9}
 
 
 def reading(label: str, *box: int) -> Reading:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 from scipy.special import softmax
 
-from export.parity import Parity
+from export.parity import Parities
 from export.thresholds import choose_thresholds, fit_temperature
 from export.write_bundle import _with_thresholds
 from runtime.backends import make_classifier
@@ -54,7 +54,7 @@ def test_where_f1_is_flat_it_is_the_highest() -> None:
     assert choose_thresholds(*answers((4, 4, 0.99, 9_999), (4, 4, 0.55, 1)))[0] == 0.95
 
 
-def test_a_bundle_gets_for_each_artifact_what_fits_its_own_answers(exported: tuple[Path, list[Parity]]) -> None:
+def test_a_bundle_gets_for_each_artifact_what_fits_its_own_answers(exported: tuple[Path, Parities]) -> None:
     bundle, crops = load_bundle(exported[0]), drawn_crops().validation
     fitted = _with_thresholds(bundle, crops)
     digits = crops.labels != NONE

@@ -7,17 +7,19 @@ import numpy as np
 import pytest
 
 from export.classifiers import reference_classifier
-from export.findings import InputSet, Verification
+from export.clips import Clip, ClipFrame
+from export.findings import Verification
 from export.formats import FORMATS
-from export.limits import Limits, LimitSet
-from export.parity import Parity
-from export.samples import gate_set
+from export.limits import NONE_SHARE, Limits, LimitSet, ReplayLimits
+from export.parity import Parities, Parity
+from export.samples import InputSet, gate_set, mnist_set, none_set
 from export.verification import verify
 from runtime.backends import load_classifier
 from runtime.bundle import load_bundle
 from runtime.errors import BundleError
 from runtime.pages import draw_page
 from train.data import Mnist
+from train.networks import LABELS
 
 GATE = 300
 STRICT = Limits(disagreement=0, accuracy_drop=-1, recall_drop=-1, logits=0)
@@ -26,8 +28,9 @@ STRICT = Limits(disagreement=0, accuracy_drop=-1, recall_drop=-1, logits=0)
 @pytest.fixture(scope="module")
 def sets(drawn: Mnist) -> list[InputSet]:
     return [
-        InputSet("gate", *gate_set(drawn, GATE), gates=True),
-        InputSet("mnist", drawn.test_images, drawn.test_labels, gates=False),
+        gate_set(drawn, GATE),
+        none_set(drawn, GATE // NONE_SHARE),
+        mnist_set(drawn),
         blends(drawn),
     ]
 
@@ -37,7 +40,14 @@ def blends(drawn: Mnist) -> InputSet:
     images = drawn.train_images
     rng = np.random.default_rng(9)
     first, second = rng.integers(0, len(images), (2, 1000))
-    return InputSet("blends", np.maximum(images[first], images[second]), drawn.train_labels[first], gates=False)
+    both = np.maximum(images[first], images[second])
+    return InputSet("blends", both, drawn.train_labels[first], first, gates=False)
+
+
+def clip(count: int) -> Clip:
+    """A page before a camera that does not move."""
+    page = draw_page(["407"], (320, 240), np.random.default_rng(5))
+    return Clip("demo", count, [ClipFrame(page.pixels[:, :, 1], page.digits)] * count, moving=True)
 
 
 def replaced(parity: Parity) -> dict[str, object]:
@@ -46,11 +56,9 @@ def replaced(parity: Parity) -> dict[str, object]:
 
 
 @pytest.fixture(scope="module")
-def found(exported: tuple[Path, list[Parity]], sets: list[InputSet], trial_limits: LimitSet) -> Verification:
+def found(exported: tuple[Path, Parities], sets: list[InputSet], trial_limits: LimitSet) -> Verification:
     bundle = load_bundle(exported[0])
-    page = draw_page(["407"], (320, 240), np.random.default_rng(5))
-    frames = [(page.pixels[:, :, 1], page.digits)] * 3
-    return verify(bundle, reference_classifier(bundle, "keras"), sets, frames, trial_limits)
+    return verify(bundle, reference_classifier(bundle, "keras"), sets, [clip(3)], trial_limits)
 
 
 class TestAnHonestBundle:
@@ -60,12 +68,13 @@ class TestAnHonestBundle:
 
     def test_every_artifact_is_compared_on_every_set(self, found: Verification) -> None:
         asked = [(each.images, each.parity.artifact) for each in found.comparisons]
-        assert asked == [(name, artifact) for name in ("gate", "mnist", "blends") for artifact in FORMATS]
+        assert asked == [(name, artifact) for name in ("gate", "none", "mnist", "blends") for artifact in FORMATS]
         assert [each.artifact for each in found.replays] == list(FORMATS)
         assert {each.frames for each in found.replays} == {3}
 
-    def test_the_gate_says_what_export_said(self, found: Verification, exported: tuple[Path, list[Parity]]) -> None:
-        for again, first in zip(found.comparisons[: len(FORMATS)], exported[1], strict=True):
+    def test_it_says_what_export_said(self, found: Verification, exported: tuple[Path, Parities]) -> None:
+        said = [*exported[1]["gate"], *exported[1]["none"]]
+        for again, first in zip(found.comparisons[: 2 * len(FORMATS)], said, strict=True):
             assert replaced(again.parity) == replaced(first)
             assert again.parity.logit_difference == pytest.approx(first.logit_difference, rel=0.01, abs=1e-5)
 
@@ -94,7 +103,7 @@ class TestAnHonestBundle:
         assert [each.flips for each in found.kernels if "float" in each.name] == [0, 0, 0]
 
     def test_every_flip_is_shown_with_what_each_said(
-        self, found: Verification, sets: list[InputSet], exported: tuple[Path, list[Parity]]
+        self, found: Verification, sets: list[InputSet], exported: tuple[Path, Parities]
     ) -> None:
         assert found.flips
         for images in sets:
@@ -106,26 +115,28 @@ class TestAnHonestBundle:
             for name in FORMATS:
                 backend, precision = name.split("-", 1)
                 logits = load_classifier(exported[0], backend=backend, precision=precision).logits(images.images)
-                differ = np.flatnonzero(logits.argmax(axis=1) != reference.argmax(axis=1))
+                labels = [images.judged(each, 4.0).argmax(axis=1) for each in (reference, logits)]
+                differ = np.flatnonzero(labels[0] != labels[1])
                 expected |= {(int(index), name) for index in differ}
             assert flipped == expected
             for each in flips:
                 np.testing.assert_array_equal(each.pixels, images.images[each.index])
-                assert each.truth == str(images.labels[each.index])
+                assert each.truth == LABELS[images.labels[each.index]]
 
 
 class TestLimits:
     def test_each_broken_limit_is_a_line_and_a_set_that_is_only_reported_breaks_none(
         self, found: Verification, sets: list[InputSet]
     ) -> None:
-        strict = replace(found.limits.with_precision("float32", STRICT), replay=1.1)
+        strict = replace(found.limits.with_precision("float32", STRICT), replay=ReplayLimits(1.1, 1.1))
         bundle = found.bundle
-        page = draw_page(["407"], (320, 240), np.random.default_rng(5))
-        frames = [(page.pixels[:, :, 1], page.digits)]
-        again = verify(bundle, reference_classifier(bundle, "onnx"), sets, frames, strict)
+        again = verify(bundle, reference_classifier(bundle, "onnx"), sets, [clip(1)], strict)
         lines = "\n".join(again.breaches)
-        for start in ("gate: litert-float32: accuracy may drop", "gate: litert-float32: recall", "demo: litert-int8: "):
-            assert start in lines
+        for start in ("accuracy may drop", "recall of"):
+            assert f"gate: litert-float32: {start}" in lines
+            assert f"none: litert-float32: {start}" in lines
+        for what in ("digits", "what it reads where no digit is"):
+            assert f"demo: litert-int8: 100.00% of {what} are read the same, limit 110.00%" in lines
         assert "kernels: litert-float32 without XNNPACK against litert-float32: logits differ" in lines
         assert "mnist" not in lines
         assert "gate: litert-int8" not in lines  # its limits are as loose as before
@@ -135,7 +146,7 @@ class TestReferences:
     def test_the_onnx_file_stands_in_and_is_not_compared_with_itself(
         self, found: Verification, sets: list[InputSet]
     ) -> None:
-        again = verify(found.bundle, reference_classifier(found.bundle, "onnx"), sets[:1], None, found.limits)
+        again = verify(found.bundle, reference_classifier(found.bundle, "onnx"), sets[:1], [], found.limits)
         assert again.reference == "onnx"
         assert [each.parity.artifact for each in again.comparisons] == [n for n in FORMATS if n != "onnx-float32"]
         assert again.replays == ()

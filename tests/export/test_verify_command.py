@@ -5,7 +5,6 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -13,26 +12,25 @@ from typing import Any
 import numpy as np
 import pytest
 
+from export.clips import Clip, ClipFrame
 from export.formats import FORMATS
-from export.parity import Parity
+from export.parity import Parities
 from export.report import SCHEMA
 from export.verify import main
 from runtime.pages import draw_page
-from runtime.scoring import TrueDigit
-from runtime.values import Image
 from train.data import Mnist
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def frames() -> Iterator[tuple[Image, Sequence[TrueDigit]]]:
+def clip(name: str, load: object, cache: object) -> Clip:
+    """Three times the same page."""
     page = draw_page(["407"], (320, 240), np.random.default_rng(5))
-    for _ in range(3):
-        yield page.pixels[:, :, 1], page.digits
+    return Clip(name, 3, [ClipFrame(page.pixels[:, :, 1], page.digits)] * 3, moving=name == "demo")
 
 
 @pytest.fixture(scope="module")
-def folder(exported: tuple[Path, list[Parity]]) -> Path:
+def folder(exported: tuple[Path, Parities]) -> Path:
     return exported[0]
 
 
@@ -41,7 +39,7 @@ def ran(folder: Path, drawn: Mnist, tmp_path_factory: pytest.TempPathFactory) ->
     """Exit code, standard output and the report's folder of a run over everything."""
     out, stdout = tmp_path_factory.mktemp("report") / "new", io.StringIO()
     arguments = ["--model", str(folder), "--gate-count", "300", "--out", str(out)]
-    code = main(arguments, load=lambda _: drawn, frames=frames, stdout=stdout)
+    code = main(arguments, load=lambda _: drawn, clip=clip, stdout=stdout)
     return code, stdout.getvalue(), out
 
 
@@ -58,20 +56,22 @@ class TestTheReport:
 
     def test_the_tables_name_every_file_on_every_set(self, ran: tuple[int, str, Path]) -> None:
         for name in FORMATS:
-            assert len(re.findall(rf"^  {name} ", ran[1], re.MULTILINE)) == 3
+            assert len(re.findall(rf"^  {name} ", ran[1], re.MULTILINE)) == 5
         assert "gate, 300 images\n" in ran[1]
         assert "mnist, 100 images (reported only)\n" in ran[1]
+        assert "none, 60 images\n" in ran[1]
         assert "demo, 3 frames\n" in ran[1]
+        assert "frames, 3 frames\n" in ran[1]
 
     def test_the_json_has_its_version_and_every_figure(self, values: dict[str, Any], folder: Path) -> None:
-        assert values["schema"] == SCHEMA == 1
+        assert values["schema"] == SCHEMA == 2
         assert values["reference"] == "keras"
         assert [each["name"] for each in values["artifacts"]] == list(FORMATS)
-        assert len(values["comparisons"]) == 2 * len(FORMATS)
+        assert len(values["comparisons"]) == 3 * len(FORMATS)
         for each in values["comparisons"]:
             low, high = each["interval"]
             assert low < each["accuracy"] <= high
-            assert set(each["recall_change"]) == set("0123456789")
+            assert set(each["recall_change"]) == ({"none"} if each["set"] == "none" else set("0123456789"))
             assert set(each["probability"]) == {"median", "p99", "largest"}
         assert [each["layer"] for each in values["layers"] if each["layer"]] == [1, 2, 3, 4, 5, 6]
         assert [each["layer"] for each in values["repairs"]] == [0, 1, 2, 3, 4, 5, 6]
@@ -84,7 +84,7 @@ class TestTheReport:
         main(
             ["--model", str(folder), "--gate-count", "300", "--out", str(tmp_path)],
             load=lambda _: drawn,
-            frames=frames,
+            clip=clip,
             stdout=io.StringIO(),
         )
         for name in ("parity.json", "parity.md", "parity.html"):
@@ -179,7 +179,7 @@ class TestTheCommand:
         ("arguments", "code", "text"),
         [
             (["--sets", "gate,photos"], 2, "--sets is 'gate,photos'"),
-            (["--sets", ""], 2, "expected a list with commas of gate, mnist, demo"),
+            (["--sets", ""], 2, "expected a list with commas of gate, none, mnist, demo, frames"),
             (["--gate-count", "99"], 2, "--gate-count is 99"),
             (["--model", "nowhere"], 1, "no model nowhere"),
         ],
@@ -199,7 +199,7 @@ class TestTheCommand:
     ) -> None:
         (tmp_path / "file").touch()
         arguments = ["--model", str(folder), "--sets", "demo", "--reference", "onnx", "--out", str(tmp_path / "file")]
-        assert main(arguments, load=lambda _: drawn, frames=frames) == 1
+        assert main(arguments, load=lambda _: drawn, clip=clip) == 1
         assert f"cannot write {tmp_path / 'file'}" in capsys.readouterr().err
 
     def test_with_the_onnx_reference_it_runs_where_no_tensorflow_is(self, folder: Path, tmp_path: Path) -> None:
@@ -207,14 +207,12 @@ class TestTheCommand:
 import sys
 for name in ("tensorflow", "keras", "onnx", "tf2onnx", "matplotlib"):
     sys.modules[name] = None  # importing it is an ImportError, as where it is not installed
-import numpy as np
 from export.verify import main
 from tests.mnist import drawn_digits
-from runtime.pages import draw_page
-page = draw_page(["407"], (320, 240), np.random.default_rng(5))
+from tests.export.test_verify_command import clip
 code = main(
     ["--model", {str(folder)!r}, "--gate-count", "100", "--reference", "onnx"],
-    load=lambda _: drawn_digits(), frames=lambda: iter([(page.pixels[:, :, 1], page.digits)]),
+    load=lambda _: drawn_digits(), clip=clip,
 )
 print("ended with", code)
 """

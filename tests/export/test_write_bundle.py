@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,16 @@ import numpy.typing as npt
 import pytest
 
 from export.formats import FORMATS
-from export.limits import LimitSet, load_limits
-from export.parity import Parity
-from export.samples import GOLDEN_COUNT, calibration_set, calibration_subsets, gate_set, golden_inputs
+from export.limits import NONE_SHARE, LimitSet, load_limits
+from export.parity import Parities
+from export.samples import (
+    GOLDEN_COUNT,
+    calibration_set,
+    calibration_subsets,
+    gate_set,
+    golden_inputs,
+    none_set,
+)
 from export.write_bundle import ParityError, export_bundle, replace_folder
 from runtime.backends import load_classifier
 from runtime.bundle import MANIFEST, load_bundle
@@ -22,10 +30,10 @@ from runtime.errors import DataError, EdgeDigitsError, SinkError, UsageError
 from runtime.preprocess import INK_LEVEL
 from runtime.values import Image
 from train.data import Mnist
-from train.networks import LABELS
+from train.networks import LABELS, load_model
 
 GATE = 300
-TRAINING = {"settings": {"seed": 0}, "last_epoch": {"loss": 1.5}}
+TRAINING = {"settings": {"seed": 0, "none_margin": 4.0}, "last_epoch": {"loss": 1.5}}
 ARTIFACTS = [tuple(name.split("-", 1)) for name in FORMATS]
 FILES = {
     "some-int8.tflite",
@@ -53,18 +61,18 @@ def message(call: Callable[[], object], kind: type[EdgeDigitsError]) -> str:
 
 
 @pytest.fixture
-def manifest(exported: tuple[Path, list[Parity]]) -> dict[str, Any]:
+def manifest(exported: tuple[Path, Parities]) -> dict[str, Any]:
     return dict(json.loads((exported[0] / MANIFEST).read_text()))
 
 
 class TestAnExportedBundle:
-    def test_it_has_every_file_and_leaves_nothing_beside_it(self, exported: tuple[Path, list[Parity]]) -> None:
+    def test_it_has_every_file_and_leaves_nothing_beside_it(self, exported: tuple[Path, Parities]) -> None:
         folder, _ = exported
         assert set(contents(folder)) == FILES
         assert [path.name for path in folder.parent.iterdir()] == ["some"]
 
     def test_its_manifest_vouches_for_every_file(
-        self, exported: tuple[Path, list[Parity]], manifest: dict[str, Any]
+        self, exported: tuple[Path, Parities], manifest: dict[str, Any]
     ) -> None:
         folder, _ = exported
         bundle = load_bundle(folder)
@@ -80,7 +88,7 @@ class TestAnExportedBundle:
 
     @pytest.mark.parametrize(("backend", "precision"), ARTIFACTS)
     def test_each_artifact_loads_and_reads_digits(
-        self, exported: tuple[Path, list[Parity]], drawn: Mnist, backend: str, precision: str
+        self, exported: tuple[Path, Parities], drawn: Mnist, backend: str, precision: str
     ) -> None:
         folder, _ = exported
         classifier = load_classifier(folder, backend=backend, precision=precision)  # asks the golden vectors
@@ -92,35 +100,35 @@ class TestAnExportedBundle:
         assert right.mean() > 0.9
 
     def test_parity_is_of_the_whole_gate_set_and_on_record(
-        self, exported: tuple[Path, list[Parity]], manifest: dict[str, Any]
+        self, exported: tuple[Path, Parities], manifest: dict[str, Any]
     ) -> None:
         _, parities = exported
-        assert [parity.artifact for parity in parities] == ["-".join(pair) for pair in ARTIFACTS]
-        assert {parity.count for parity in parities} == {GATE}
-        for parity, record in zip(parities, manifest["provenance"]["parity"], strict=True):
-            assert record["artifact"] == parity.artifact
-            assert record["disagreement"] == parity.disagreement
-        assert [parity.disagreement for parity in parities if "float32" in parity.artifact] == [0, 0, 0]
+        assert list(parities) == ["gate", "none"]
+        for name, key, count in (("gate", "parity", GATE), ("none", "parity_none", GATE // NONE_SHARE)):
+            assert [parity.artifact for parity in parities[name]] == ["-".join(pair) for pair in ARTIFACTS]
+            assert {parity.count for parity in parities[name]} == {count}
+            for parity, record in zip(parities[name], manifest["provenance"][key], strict=True):
+                assert record["artifact"] == parity.artifact
+                assert record["disagreement"] == parity.disagreement
+            assert [parity.disagreement for parity in parities[name] if "float32" in parity.artifact] == [0, 0, 0]
 
     def test_its_figures_are_those_of_its_artifacts_on_the_gate(
-        self, exported: tuple[Path, list[Parity]], drawn: Mnist
+        self, exported: tuple[Path, Parities], drawn: Mnist
     ) -> None:
         folder, parities = exported
-        images, truth = gate_set(drawn, GATE)
-        for parity, (backend, precision) in zip(parities, ARTIFACTS, strict=True):
+        gate = gate_set(drawn, GATE)
+        for parity, (backend, precision) in zip(parities["gate"], ARTIFACTS, strict=True):
             classifier = load_classifier(folder, backend=backend, precision=precision)
-            accuracy = float((classifier.logits(images).argmax(axis=1) == truth).mean())
+            accuracy = float((classifier.logits(gate.images).argmax(axis=1) == gate.labels).mean())
             assert accuracy == parity.accuracy
             assert classifier.artifact.metrics["gate"]["accuracy"] == pytest.approx(accuracy, abs=1e-6)
 
-    def test_its_temperature_makes_confidence_fit_accuracy(
-        self, exported: tuple[Path, list[Parity]], drawn: Mnist
-    ) -> None:
-        images, truth = gate_set(drawn, GATE)
+    def test_its_temperature_makes_confidence_fit_accuracy(self, exported: tuple[Path, Parities], drawn: Mnist) -> None:
+        gate = gate_set(drawn, GATE)
 
         def cross_entropy(temperature: float) -> float:
-            logits = classifier.logits(images).astype(np.float64) / temperature
-            return float((np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(GATE), truth]).mean())
+            logits = classifier.logits(gate.images).astype(np.float64) / temperature
+            return float((np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(GATE), gate.labels]).mean())
 
         for backend, precision in ARTIFACTS:
             classifier = load_classifier(exported[0], backend=backend, precision=precision)
@@ -140,7 +148,7 @@ class TestAnExportedBundle:
 
     def test_a_second_export_replaces_it_and_keeps_its_card(
         self,
-        exported: tuple[Path, list[Parity]],
+        exported: tuple[Path, Parities],
         trained: keras.Model,
         drawn: Mnist,
         tmp_path: Path,
@@ -151,20 +159,33 @@ class TestAnExportedBundle:
         (folder / "README.md").write_text("my card")
         (folder / MANIFEST).write_text("an older bundle")
         (folder / "some-int16.tflite").write_bytes(b"an artifact of older days")
-        export_bundle(trained, drawn, folder, TRAINING, gate_count=GATE, limits=trial_limits)
+        export_bundle(trained, drawn, folder, TRAINING, gate_count=GATE, limits=trial_limits, formats=tuple(FORMATS))
         new, first = contents(folder), contents(exported[0])
-        shipped = FILES - {"some-dynamic.tflite", "some-float16.tflite", "some-float32-batch.onnx"}
-        assert set(new) == shipped | {"README.md"}  # the default formats
-        assert new["README.md"] == b"my card"
+        assert new.pop("README.md") == b"my card"
         assert [path.name for path in tmp_path.iterdir()] == ["some"]
-        # The same model: the same files, but for what holds the hour (Keras's archive, and so the manifest).
-        for name in shipped - {"model.keras", "golden.npz", MANIFEST}:
-            assert new[name] == first[name], name
+        # The same model: the same bundle, byte for byte, its manifest and Keras's archive too.
+        assert set(new) == FILES
+        assert [name for name in FILES if new[name] != first[name]] == []
+
+    def test_its_float_model_holds_no_hour_and_answers_as_the_trained_one(
+        self, exported: tuple[Path, Parities], trained: keras.Model, drawn: Mnist
+    ) -> None:
+        path = exported[0] / "model.keras"
+        with zipfile.ZipFile(path) as archive:
+            assert {entry.date_time[0] for entry in archive.infolist()} == {1980}
+            assert archive.testzip() is None
+            assert set(json.loads(archive.read("metadata.json"))) == {"keras_version"}
+        images = drawn.test_images[..., None]
+        np.testing.assert_array_equal(load_model(path).predict_on_batch(images), trained.predict_on_batch(images))
 
 
 class TestARefusedExport:
     def test_a_model_that_int8_breaks_leaves_the_old_bundle_as_it_was(
-        self, exported: tuple[Path, list[Parity]], unquantizable: keras.Model, drawn: Mnist, trial_limits: LimitSet
+        self,
+        exported: tuple[Path, Parities],
+        unquantizable: keras.Model,
+        drawn: Mnist,
+        trial_limits: LimitSet,
     ) -> None:
         folder, _ = exported
         before = contents(folder)
@@ -235,14 +256,23 @@ class TestReplaceFolder:
 
 class TestSamples:
     def test_the_gate_set_is_of_validation_images_in_turn(self, drawn: Mnist) -> None:
-        images, truth = gate_set(drawn, 450)  # of 200 validation images: twice all and a part
+        gate = gate_set(drawn, 450)  # of 200 validation images: twice all and a part
+        images, truth = gate.images, gate.labels
+        np.testing.assert_array_equal(gate.origins, np.arange(450) % 200)
         assert images.shape == (450, 28, 28)
         np.testing.assert_array_equal(truth, np.concatenate([drawn.validation_labels] * 3)[:450])
         assert images.max(axis=(1, 2)).min() >= INK_LEVEL
         assert (images[:200] != images[200:400]).any(axis=(1, 2)).mean() > 0.99  # varied anew each time
 
+    def test_what_is_not_a_digit_is_all_none_and_each_is_another(self, drawn: Mnist) -> None:
+        none = none_set(drawn, 60)
+        assert (none.images.shape, none.camera, none.gates) == ((60, 28, 28), True, True)
+        assert set(none.labels.tolist()) == {LABELS.index("none")}
+        assert len({image.tobytes() for image in none.images}) == len(set(none.origins.tolist())) == 60
+
     def test_the_sets_are_the_same_in_every_export(self, drawn: Mnist) -> None:
-        np.testing.assert_array_equal(gate_set(drawn, 60)[0], gate_set(drawn, 60)[0])
+        for make in (gate_set, none_set):
+            assert make(drawn, 60).sha256 == make(drawn, 60).sha256
         np.testing.assert_array_equal(calibration_set(drawn, 60), calibration_set(drawn, 60))
 
     def test_calibration_takes_training_images_only_and_reaches_both_ends_of_gray(self, drawn: Mnist) -> None:
