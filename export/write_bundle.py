@@ -33,7 +33,7 @@ from export.samples import (
     mnist_set,
     none_set,
 )
-from export.thresholds import choose_thresholds, fit_temperature
+from export.temperature import fit_temperature
 from export.to_keras import keras_file
 from runtime.backends import make_classifier
 from runtime.bundle import MANIFEST, Artifact, Bundle, Manifest, load_bundle, write_manifest
@@ -45,8 +45,8 @@ from train.crops import LabeledCrops
 from train.data import Mnist
 from train.networks import LABELS
 
-ACCEPT, UNSURE = 0.6, 0.3
-"""Confidence from which a digit is read, and from which ink is shown as a possible digit, of a model without crops."""
+ACCEPT, UNSURE = 0.7, 0.35
+"""Confidence from which a digit is read, and from which ink is shown as a possible digit."""
 
 _CARD = "README.md"
 _FLOAT_MODEL = "model.keras"
@@ -116,7 +116,7 @@ def export_bundle(
                 sets.append(none_set(data, gate_count // NONE_SHARE))
             bundle, parities = _prove(bundle, model, sets, limits)
             if crops:
-                bundle = _with_thresholds(bundle, crops)
+                bundle = _with_temperatures(bundle, crops)
             provenance = {
                 "training": dict(training),
                 "data": data.checksums,
@@ -242,16 +242,15 @@ def _with_test_metrics(bundle: Bundle, data: Mnist) -> Bundle:
     return _with_artifacts(bundle, artifacts)
 
 
-def _with_thresholds(bundle: Bundle, crops: LabeledCrops) -> Bundle:
-    """The bundle with each artifact's temperature and thresholds for what a camera sees, and its figures there."""
+def _with_temperatures(bundle: Bundle, crops: LabeledCrops) -> Bundle:
+    """The bundle with each artifact's temperature for what a camera sees, and its figures there."""
     seen = InputSet("crops", crops.images, crops.labels, crops.frames.astype(np.int64), camera=True)
     artifacts, digits = [], crops.labels != NONE
     for artifact in bundle.manifest.artifacts:
         logits = seen.judged(seen.ask(make_classifier(bundle, artifact).logits, artifact.name), artifact.none_prior)
         temperature = fit_temperature(logits, crops.labels)
         probabilities = softmax(logits / temperature, axis=1)
-        accept, unsure = choose_thresholds(probabilities, crops.labels)
-        answers = np.where(probabilities.max(axis=1) >= accept, probabilities.argmax(axis=1), NONE)
+        answers = np.where(probabilities.max(axis=1) >= artifact.accept, probabilities.argmax(axis=1), NONE)
         metrics = {
             "digits": int(digits.sum()),
             "right": float((answers == crops.labels)[digits].mean()),
@@ -259,7 +258,7 @@ def _with_thresholds(bundle: Bundle, crops: LabeledCrops) -> Bundle:
             "invented": float((answers != NONE)[~digits].mean()),
         }
         known = {**artifact.metrics, "crops": metrics}
-        artifacts.append(replace(artifact, temperature=temperature, accept=accept, unsure=unsure, metrics=known))
+        artifacts.append(replace(artifact, temperature=temperature, metrics=known))
     return _with_artifacts(bundle, artifacts)
 
 

@@ -3,29 +3,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from scipy.special import softmax
 
 from export.parity import Parities
-from export.thresholds import choose_thresholds, fit_temperature
-from export.write_bundle import _with_thresholds
+from export.temperature import fit_temperature
+from export.write_bundle import ACCEPT, UNSURE, _with_temperatures
 from runtime.backends import make_classifier
 from runtime.bundle import load_bundle
-from runtime.values import Image
 from tests.crops import drawn_crops
 from train.augment import NONE
-
-
-def answers(*groups: tuple[int, int, float, int]) -> tuple[npt.NDArray[np.float32], Image]:
-    """Probabilities and truth: for each group its truth, its answer, the answer's probability, and how many."""
-    probabilities, truth = [], []
-    for label, answer, confidence, count in groups:
-        row = np.full(11, (1 - confidence) / 10, np.float32)
-        row[answer] = confidence
-        probabilities += [row] * count
-        truth += [label] * count
-    return np.array(probabilities), np.array(truth, np.uint8)
 
 
 @pytest.mark.parametrize("wanted", [0.5, 1.0, 2.5])
@@ -38,31 +25,15 @@ def test_the_temperature_undoes_what_logits_were_stretched_by(wanted: float) -> 
     assert fit_temperature(logits * wanted, truth) == pytest.approx(wanted, rel=0.02)
 
 
-def test_the_threshold_lies_above_what_is_invented_and_under_what_is_right() -> None:
-    digits, nones = (3, 3, 0.93, 100), (NONE, 5, 0.72, 30)
-    accept, unsure = choose_thresholds(*answers(digits, nones))
-    assert (accept, unsure) == (0.9, 0.45)
-
-
-def test_it_is_low_where_right_answers_are_unsure_and_nothing_is_invented() -> None:
-    groups = [(7, 7, confidence, 20) for confidence in (0.52, 0.62, 0.72, 0.82, 0.92)]
-    assert choose_thresholds(*answers(*groups, (NONE, NONE, 0.9, 50)))[0] == 0.5
-
-
-def test_where_f1_is_flat_it_is_the_highest() -> None:
-    # One right digit in ten thousand under 0.9 is worth less than a tenth of a point.
-    assert choose_thresholds(*answers((4, 4, 0.99, 9_999), (4, 4, 0.55, 1)))[0] == 0.95
-
-
 def test_a_bundle_gets_for_each_artifact_what_fits_its_own_answers(exported: tuple[Path, Parities]) -> None:
     bundle, crops = load_bundle(exported[0]), drawn_crops().validation
-    fitted = _with_thresholds(bundle, crops)
+    fitted = _with_temperatures(bundle, crops)
     digits = crops.labels != NONE
     for artifact in fitted.manifest.artifacts:
         probabilities = make_classifier(fitted, artifact).probabilities(crops.images)
         logits = make_classifier(fitted, artifact).logits(crops.images)
         assert artifact.temperature == fit_temperature(logits, crops.labels)
-        assert (artifact.accept, artifact.unsure) == choose_thresholds(probabilities, crops.labels)
+        assert (artifact.accept, artifact.unsure) == (ACCEPT, UNSURE)
         read = (probabilities.argmax(axis=1) != NONE) & (probabilities.max(axis=1) >= artifact.accept)
         figures = artifact.metrics["crops"]
         assert (figures["digits"], figures["nones"]) == (60, 60)
