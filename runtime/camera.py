@@ -14,23 +14,26 @@ from typing import TextIO
 
 from runtime.annotate import annotate
 from runtime.backends import ArtifactClassifier, load_classifier
-from runtime.errors import UsageError, run_command
+from runtime.errors import run_command
 from runtime.files import PictureSource
 from runtime.options import (
     HelpFormatter,
+    add_json_option,
     add_model_options,
     add_reading_options,
+    check_output,
     messages_on_stderr,
     open_classifier,
-    parse_with_config,
+    parse,
     positive_integer,
     positive_number,
     recognizer_settings,
     size,
 )
 from runtime.recognizer import Recognizer
+from runtime.recording import VideoSink
 from runtime.scoring import Score, TrueDigit, score_readings
-from runtime.sinks import JsonSink, Sink, TextSink, VideoSink, write_line
+from runtime.sinks import JsonSink, Sink, TextSink, write_line
 from runtime.sources import DemoSource, FrameSource, open_source
 from runtime.stopping import StopSignals
 from runtime.values import Frame, Image, Result
@@ -130,7 +133,7 @@ def main(
 
     def command() -> int:
         with messages_on_stderr(), StopSignals() as signals:
-            return _read(parse_with_config(_parser(), argv), load, open_frames, stdout or sys.stdout, signals)
+            return _read(parse(_parser(), argv), load, open_frames, stdout or sys.stdout, signals)
 
     return run_command(command)
 
@@ -186,8 +189,7 @@ def _read(
         if options.json:
             sinks.append(JsonSink(options.json, source.name, stdout))
         elif not window:
-            # Pictures of a folder have little to do with each other: each has its line.
-            sinks.append(TextSink(stdout, 0.0 if isinstance(source, PictureSource) else 0.5))
+            sinks.append(TextSink(stdout))
         if options.record:
             sinks.append(VideoSink(options.record, overlay, fps=source.fps, live=source.live))
         for sink in sinks:
@@ -201,20 +203,18 @@ def _read(
             truth=source.truth if isinstance(source, DemoSource) else None,
         )
     _report(summary, source, sys.stderr if options.json == "-" else stdout)
-    return 0
+    return 1 if source.dropped and not source.live else 0
 
 
 def _check_outputs(options: argparse.Namespace) -> None:
     """Refuse to write over what is read, and two outputs into one file."""
-    paths = {"--source": options.source, "--config": options.config, "--json": options.json, "--record": options.record}
-    seen: dict[Path, str] = {}
-    for flag, text in paths.items():
-        if text is None or text == "-" or "://" in text:
-            continue
-        path = Path(text).resolve()
-        if path in seen and flag in ("--json", "--record"):
-            raise UsageError(f"{flag} {text} would overwrite what {seen[path]} names: choose another file")
-        seen[path] = flag
+    kept = {Path(options.source): "is the --source"} if "://" not in options.source else {}
+    if options.config:
+        kept[Path(options.config)] = "is the --config"
+    for flag, target in (("--json", options.json), ("--record", options.record)):
+        check_output(flag, target, kept)
+        if target:
+            kept[Path(target)] = f"is written by {flag}"
 
 
 def _window(display: str, overlay: Overlay, live: bool) -> WindowSink | None:
@@ -262,8 +262,8 @@ def _parser() -> argparse.ArgumentParser:
     group.add_argument(
         "--source",
         default="auto",
-        help="auto (the first camera; else, on a screen, the demo), a camera's index (0) or device (/dev/video0), a "
-        "video, a picture, a folder of pictures, an address (http…, rtsp…), picamera, demo",
+        help="auto (the first camera; without one the demo, unless results are written), a camera's index (0) or "
+        "device (/dev/video0), a video, a picture, a folder of pictures, an address (http…, rtsp…), picamera, demo",
     )
     group.add_argument("--size", type=size, default="640x480", help="size asked of a camera; the demo's size")
     group.add_argument(
@@ -291,7 +291,7 @@ def _parser() -> argparse.ArgumentParser:
         default="auto",
         help="show a window; auto: where there is a display",
     )
-    group.add_argument("--json", metavar="PATH", help="write a JSON line per frame to this file, or to stdout for -")
+    add_json_option(group, "frame")
     group.add_argument("--record", metavar="OUT", help="record what the window shows: .mkv, .mp4 or .avi")
     parser.add_argument(
         "--config", metavar="FILE", help="TOML file with the same names as the flags, which win over it"

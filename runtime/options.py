@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import logging
+import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from runtime.backends import ArtifactClassifier
 from runtime.errors import UsageError
+from runtime.pictures import PICTURE_SUFFIXES
 from runtime.quiet import native_stderr_silent, silence_opencv
 from runtime.recognizer import RecognizerSettings
 from runtime.values import Box
@@ -56,6 +58,38 @@ def add_reading_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--roi", type=region, metavar="X,Y,W,H", help="look at this part of the picture only, in pixels")
 
 
+def add_json_option(parser: argparse._ActionsContainer, each: str) -> None:
+    """``--json [PATH]``: a JSON line for each frame or picture, into a file or to standard output."""
+    parser.add_argument(
+        "--json",
+        nargs="?",
+        const="-",
+        metavar="PATH",
+        help=f"write a JSON line per {each} to this file; alone, or with -, to standard output",
+    )
+
+
+def check_output(flag: str, target: str | None, inputs: Mapping[Path, str]) -> None:
+    """Refuse an output that would replace what is read, or another output.
+
+    Args:
+        flag: names the output.
+        target: its path; None and ``-`` are no files.
+        inputs: paths that must stay, and what each is.
+
+    Raises:
+        UsageError: the target is one of them, or a picture by its name.
+    """
+    if target is None or target == "-":
+        return
+    kept = {path.resolve(): what for path, what in inputs.items()}
+    path = Path(target)
+    if path.resolve() in kept:
+        raise UsageError(f"{flag} {target} {kept[path.resolve()]}, which it would overwrite: choose another file")
+    if path.suffix.lower() in PICTURE_SUFFIXES:
+        raise UsageError(f"{flag} {target} looks like a picture to read: put {flag} last, or name another file")
+
+
 def recognizer_settings(options: argparse.Namespace, *, track: bool) -> RecognizerSettings:
     """The settings that ``add_reading_options`` asked for."""
     return RecognizerSettings(min_confidence=options.min_confidence, roi=options.roi, track=track)
@@ -77,18 +111,24 @@ def open_classifier(options: argparse.Namespace, load: Callable[..., ArtifactCla
         return load(**{name: getattr(options, name) for name in names})
 
 
-def parse_with_config(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
+def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
     """Parse the command line; what it leaves out comes from the file that ``--config`` names, then from the defaults.
+
+    Args:
+        parser: the command's; a file is read if it has an option ``--config``.
+        argv: arguments; the process's own by default.
 
     Raises:
         UsageError: the file cannot be read, or a key of it is unknown or has a value that cannot work.
     """
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    first.add_argument("--config")
-    path = first.parse_known_args(argv)[0].config
-    if path is not None:
-        parser.set_defaults(**config_values(parser, path))
-    return parser.parse_args(argv)
+    given = _joined(parser, sys.argv[1:] if argv is None else argv)
+    if "--config" in parser._option_string_actions:
+        first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+        first.add_argument("--config")
+        path = first.parse_known_args(given)[0].config
+        if path is not None:
+            parser.set_defaults(**config_values(parser, path))
+    return parser.parse_args(given)
 
 
 def config_values(parser: argparse.ArgumentParser, path: str) -> dict[str, Any]:
@@ -185,6 +225,18 @@ class _MessageFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         message = record.getMessage()
         return message if record.levelno <= logging.INFO else f"{record.levelname.lower()}: {message}"
+
+
+def _joined(parser: argparse.ArgumentParser, argv: Sequence[str]) -> list[str]:
+    """The arguments with ``--roi -1,0,9,9`` as ``--roi=-1,0,9,9``: argparse takes such a value for an option."""
+    joined: list[str] = []
+    for word in argv:
+        action = parser._option_string_actions.get(joined[-1]) if joined else None
+        if action is not None and action.nargs is None and re.match(r"-\d", word):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 _KINDS: dict[Callable[[str], Any], tuple[tuple[type, ...], str]] = {

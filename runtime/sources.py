@@ -97,7 +97,7 @@ def open_source(
 
     Raises:
         SourceError: it cannot be opened, or delivers nothing.
-        UsageError: the demo was to be turned.
+        UsageError: the demo was to be turned, or there is no such turn.
     """
     orientation = Orientation(rotate, flip)
     if text == "auto":
@@ -179,7 +179,8 @@ def auto_source(
     found = "; ".join(failures[:3]) or "none is connected"  # a Pi has a dozen devices that are no cameras
     if open_demo is None:
         raise SourceError(
-            f"no camera ({found}): plug one in or name a --source; the demo takes its place on a screen only"
+            f"no camera ({found}): plug one in, or name a --source; where results are written, "
+            "the demo takes no camera's place unless named"
         )
     log.warning("NO CAMERA (%s): showing the built-in demo instead", found)
     return open_demo()
@@ -192,10 +193,15 @@ def _open_auto(size: tuple[int, int], fps: float, orientation: Orientation, allo
 
         return LiveSource(name, open_capture, fps=fps, orientation=orientation, timeout_seconds=AUTO_SECONDS)
 
+    def open_demo() -> DemoSource:
+        if orientation != UPRIGHT:
+            log.warning("--rotate and --flip are left out: the demo is drawn upright")
+        return DemoSource(size)
+
     names = camera_names()
     if sys.platform == "linux" and find_spec("picamera2"):
         names.insert(0, "picamera")
-    return auto_source(names, open_live, (lambda: DemoSource(size)) if allow_demo else None)
+    return auto_source(names, open_live, open_demo if allow_demo else None)
 
 
 def _open_url(url: str, fps: float, orientation: Orientation) -> FrameSource:

@@ -15,11 +15,8 @@ from typing import Any, Self
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import pytest
 
-from runtime.backends import ArtifactClassifier
-from runtime.bundle import Artifact, TensorSpec
 from runtime.camera import Overlay, main, run
 from runtime.errors import SinkError, SourceError
 from runtime.files import VideoSource
@@ -29,27 +26,7 @@ from runtime.scoring import Score
 from runtime.sources import DemoSource, FrameSource, open_source
 from runtime.stopping import StopSignals
 from runtime.values import Box, Frame, Image, Prediction, Reading, Result
-
-LABELS = (*"0123456789", "none")
-
-
-class SevenReader(ArtifactClassifier):
-    """Says of all ink that it is a 7."""
-
-    def __init__(self, **_: Any) -> None:
-        spec = TensorSpec((1, 28, 28, 1), "uint8"), TensorSpec((1, len(LABELS)), "float32")
-        super().__init__(LABELS, Artifact("sevens", "", "", 0, "litert", "x", *spec, 1.0, accept=0.6, unsure=0.3))
-
-    def _invoke(self, pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        return np.where(np.arange(len(LABELS)) == 7, 9.0, 0.0).astype(np.float32)
-
-
-def sheet(*bars: tuple[int, int], size: tuple[int, int] = (320, 240)) -> Image:
-    """White paper with upright bars of ink, 12 x 48, at these places (x, y)."""
-    picture = np.full((size[1], size[0], 3), 230, np.uint8)
-    for x, y in bars:
-        picture[y : y + 48, x : x + 12] = 20
-    return picture
+from tests.runtime.fakes import SevenReader, sheet
 
 
 def drawn(label: str, x: int, y: int) -> DrawnDigit:
@@ -297,11 +274,16 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["--source", "huge.png"], 1, "huge.png has 40000 x 40000 = 1600 million pixels"),
         (["--source", "cut.avi"], 1, "of 30 pictures: the file is cut off or damaged"),
         (["--source", "demo", "--rotate", "180"], 2, "the demo is drawn upright"),
-        (["--source", "clip.avi", "--record", "clip.avi"], 2, "--record clip.avi would overwrite what --source names"),
-        (["--json", "a.mkv", "--record", "a.mkv"], 2, "--record a.mkv would overwrite what --json names"),
+        (
+            ["--source", "clip.avi", "--record", "clip.avi"],
+            2,
+            "clip.avi is the --source, which it would overwrite",
+        ),
+        (["--json", "a.mkv", "--record", "a.mkv"], 2, "--record a.mkv is written by --json, which it would"),
         (["--source", "demo", "--record", "out.wmv"], 1, "its name must end in .mkv, .mp4, .avi"),
         (["--source", "demo", "--json", "gone/out"], 1, "cannot write JSON lines to gone/out"),
         (["--source", "demo", "--display", "window"], 1, "cannot show a window: no display"),
+        (["--source", "demo", "--json", "photo.jpg"], 2, "--json photo.jpg looks like a picture to read"),
         (["--source", "sheet.png", "--roi", "300,0,100,100"], 2, "not inside the frame of 320x240"),
         (["--config", "typo.toml"], 2, "typo.toml: unknown key 'souce'; did you mean source?"),
         (["--config", "gone.toml"], 2, "cannot read the configuration gone.toml"),
@@ -327,6 +309,7 @@ def test_bad_input_is_one_line_and_its_exit_code(
         (["--backend", "tensorflow"], "argument --backend: invalid choice: 'tensorflow'"),
         (["--min-confidence", "7"], "argument --min-confidence: '7' is not from 0 to 1"),
         (["--roi", "1,2,3"], "argument --roi: '1,2,3' is not X,Y,W,H"),
+        (["--roi", "-1,0,9,9"], "argument --roi: '-1,0,9,9' is not X,Y,W,H"),
         (["--max-frames", "0"], "argument --max-frames: '0' is not a whole number from 1"),
         (["--max", "3"], "unrecognized arguments: --max 3"),
         (["extra"], "unrecognized arguments: extra"),
@@ -453,12 +436,27 @@ def test_the_demo_is_read_end_to_end_with_nothing_but_the_shipped_model(tmp_path
     assert len(errors.splitlines()) == 2
 
 
-def test_no_evidence_goes_from_one_picture_of_a_folder_to_the_next(tmp_path: Path) -> None:
-    page = np.full((240, 320), 230, np.uint8)
-    page[80:160, 140:160] = 20
+@pytest.fixture
+def pages(tmp_path: Path) -> Path:
+    """A folder with two pages of one upright bar each."""
     for name in ("a.png", "b.png"):
-        cv2.imwrite(str(tmp_path / name), page)
-    out = io.StringIO()
-    assert main(["--source", str(tmp_path), "--display", "none", "--json", "-"], load=SevenReader, stdout=out) == 0
-    readings = [json.loads(line)["readings"] for line in out.getvalue().splitlines()]
-    assert [[reading["track"] for reading in found] for found in readings] == [[0], [0]]
+        cv2.imwrite(str(tmp_path / name), sheet((140, 80)))
+    return tmp_path
+
+
+def test_no_evidence_goes_from_one_picture_of_a_folder_to_the_next(pages: Path) -> None:
+    command = Command()
+    assert command("--source", str(pages), "--json") == 0
+    lines = [json.loads(line) for line in command.out.getvalue().splitlines()]
+    assert [[reading["track"] for reading in line["readings"]] for line in lines] == [[0], [0]]
+    assert [line["file"] for line in lines] == [str(pages / "a.png"), str(pages / "b.png")]
+
+
+def test_each_picture_of_a_folder_has_its_line_and_one_left_out_is_a_failure(
+    pages: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (pages / "broken.png").write_bytes(b"no picture")
+    command = Command()
+    assert command("--source", str(pages)) == 1
+    assert command.out.getvalue() == f"{pages}/a.png: 7 (1 digit)\n{pages}/b.png: 7 (1 digit)\n"
+    assert "1 left out" in capsys.readouterr().err

@@ -143,6 +143,7 @@ class TestFiles:
             frames = list(source)
         assert [int(frame.luma[0, 0]) for frame in frames] == [1, 2, 9, 10]
         assert [frame.seconds for frame in frames] == pytest.approx([0, 0.1, 0.2, 0.3])
+        assert [Path(frame.file).name for frame in frames] == ["page1.png", "page2.png", "page9.png", "page10.png"]
 
     def test_an_unreadable_picture_in_a_folder_is_named_counted_and_passed_over(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -205,7 +206,7 @@ class TestFiles:
 
     @pytest.mark.parametrize(("rotate", "flip"), [(45, "none"), (0, "sideways")])
     def test_other_turns_are_a_mistake_of_the_caller(self, rotate: int, flip: Any) -> None:
-        with pytest.raises(ValueError, match=r"rotate is|flip is"):
+        with pytest.raises(UsageError, match=r"rotate is 45; expected|flip is 'sideways'; expected"):
             Orientation(rotate, flip)
 
 
