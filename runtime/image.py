@@ -12,16 +12,16 @@ import cv2
 
 from runtime.annotate import annotate
 from runtime.backends import ArtifactClassifier, load_classifier
+from runtime.config import parse
 from runtime.errors import EdgeDigitsError, SinkError, SourceError, UsageError, run_command
+from runtime.messages import messages_on_stderr
 from runtime.options import (
     HelpFormatter,
     add_json_option,
     add_model_options,
     add_reading_options,
     check_output,
-    messages_on_stderr,
     open_classifier,
-    parse,
     recognizer_settings,
 )
 from runtime.pictures import picture_paths, read_picture, to_frame

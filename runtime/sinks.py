@@ -106,7 +106,7 @@ def write_line(file: TextIO, line: str, what: str) -> None:
         SinkError: it cannot be written.
         BrokenPipeError: whoever read it has gone.
     """
-    with _write_errors(what):
+    with write_errors(what):
         file.write(line + "\n")
         file.flush()
 
@@ -134,7 +134,7 @@ class JsonSink(Closing):
         self._stdout = stdout or sys.stdout
         self._file: int | None = None
         if target != "-":
-            with _write_errors(self._what):
+            with write_errors(self._what):
                 self._file = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o666)
 
     def write(self, frame: Frame, result: Result) -> None:
@@ -143,14 +143,14 @@ class JsonSink(Closing):
         if self._file is None:
             write_line(self._stdout, line, self._what)
             return
-        with _write_errors(self._what):
+        with write_errors(self._what):
             _write_whole(self._file, f"{line}\n".encode())
 
     def close(self) -> None:
         """Close the file; standard output stays open."""
         if self._file is not None:
             file, self._file = self._file, None
-            with _write_errors(self._what):
+            with write_errors(self._what):
                 os.close(file)
 
 
@@ -213,7 +213,7 @@ def unused_path(path: Path) -> Path:
 
 
 @contextmanager
-def _write_errors(what: str) -> Iterator[None]:
+def write_errors(what: str) -> Iterator[None]:
     """Turn what goes wrong with a file into a SinkError; but a reader of our output that has gone is no error."""
     try:
         yield

@@ -8,57 +8,23 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import cv2
-import numpy as np
 import pytest
 
-from runtime.camera import Overlay, main, run
-from runtime.errors import SinkError, SourceError
+from runtime.camera import main
+from runtime.capture import SourceSettings
+from runtime.errors import SourceError
 from runtime.files import VideoSource
 from runtime.live import LiveSource
-from runtime.pages import DrawnDigit
-from runtime.scoring import Score
+from runtime.pipeline import run
 from runtime.sources import DemoSource, FrameSource, open_source
 from runtime.stopping import StopSignals
-from runtime.values import Box, Frame, Image, Prediction, Reading, Result
-from tests.runtime.fakes import SevenReader, sheet
-
-
-def drawn(label: str, x: int, y: int) -> DrawnDigit:
-    return DrawnDigit(label, Box(x, y, 12, 48), "")
-
-
-class ListSource:
-    """Yields frames, then raises what it is told to."""
-
-    name = "list"
-    fps = 30.0
-    live = False
-    dropped = 0
-
-    def __init__(self, pictures: Iterable[Image], error: Exception | None = None) -> None:
-        self.pictures, self.error = pictures, error
-        self.entered = self.exited = False
-
-    def __enter__(self) -> Self:
-        self.entered = True
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.exited = True
-
-    def __iter__(self) -> Iterator[Frame]:
-        for index, picture in enumerate(self.pictures):
-            yield Frame(picture[:, :, 0].copy(), picture, index, index / 30)
-        if self.error:
-            raise self.error
+from runtime.values import Frame, Image, Result
+from tests.runtime.fakes import ListSource, SevenReader, drawn, nothing, sheet
 
 
 class Command:
@@ -66,76 +32,15 @@ class Command:
 
     def __init__(self, source: FrameSource | None = None) -> None:
         self.source = source
-        self.asked: dict[str, Any] = {}
+        self.text, self.settings, self.demo_allowed = "", SourceSettings(), False
         self.out = io.StringIO()
 
     def __call__(self, *argv: str) -> int:
-        def open_frames(text: str, **options: Any) -> FrameSource:
-            self.asked = {"text": text, **options}
-            return open_source(text, **options) if self.source is None else self.source
+        def open_frames(text: str, settings: SourceSettings, *, allow_demo: bool) -> FrameSource:
+            self.text, self.settings, self.demo_allowed = text, settings, allow_demo
+            return open_source(text, settings, allow_demo=allow_demo) if self.source is None else self.source
 
         return main(["--display", "none", *argv], load=SevenReader, open_frames=open_frames, stdout=self.out)
-
-
-class Recorder:
-    """A sink that keeps what it is given."""
-
-    def __init__(self, error: Exception | None = None) -> None:
-        self.indices: list[int] = []
-        self.error = error
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        pass
-
-    def write(self, frame: Frame, result: Result) -> None:
-        self.indices.append(frame.index)
-        if self.error:
-            raise self.error
-
-
-def nothing(frame: Frame) -> Result:
-    return Result((), (), ())
-
-
-class TestRun:
-    def test_every_sink_gets_every_frame_in_order(self) -> None:
-        sinks = [Recorder(), Recorder()]
-        summary = run(ListSource([sheet()] * 5), nothing, sinks)
-        assert [sink.indices for sink in sinks] == [[0, 1, 2, 3, 4]] * 2
-        assert (summary.frames, summary.score) == (5, None)
-        assert 0 < summary.recognizing < summary.seconds
-
-    def test_it_ends_after_as_many_frames_as_asked(self) -> None:
-        sink = Recorder()
-        assert run(ListSource([sheet()] * 5), nothing, [sink], max_frames=2).frames == 2
-        assert sink.indices == [0, 1]
-
-    def test_it_ends_when_a_sink_asks_it_to(self) -> None:
-        sink = Recorder()
-        assert run(ListSource([sheet()] * 5), nothing, [sink], stop=lambda: len(sink.indices) == 3).frames == 3
-
-    def test_readings_are_scored_against_the_truth_of_their_frame(self) -> None:
-        def read(frame: Frame) -> Result:
-            return Result((Reading(Box(10, 10, 12, 48), "7", 0.9, Prediction(np.ones(1))),), (), ())
-
-        truths = [(drawn("7", 10, 10),), (drawn("1", 10, 10), drawn("7", 90, 10)), ()]
-        summary = run(ListSource([sheet()] * 3), read, [], truth=lambda index: truths[index])
-        assert summary.score == Score(right=1, wrong=1, missed=1, invented=1)
-
-    def test_what_was_read_before_the_source_broke_is_with_the_sinks(self) -> None:
-        sink = Recorder()
-        with pytest.raises(SourceError, match="unplugged"):
-            run(ListSource([sheet()] * 3, SourceError("unplugged")), nothing, [sink])
-        assert sink.indices == [0, 1, 2]
-
-    def test_a_sink_that_fails_ends_it(self) -> None:
-        with pytest.raises(SinkError, match="disk full"):
-            run(ListSource([sheet()] * 3), nothing, [Recorder(SinkError("disk full"))])
 
 
 class TestCommand:
@@ -173,19 +78,30 @@ class TestCommand:
 
     def test_options_reach_the_source(self, tmp_path: Path) -> None:
         command = Command(ListSource([sheet()]))
-        flags = ["--source", "0", "--size", "320x200", "--fps", "15", "--rotate", "90", "--flip"]
-        assert command(*flags) == 0
-        expected = {"text": "0", "size": (320, 200), "fps": 15.0, "rotate": 90, "flip": "horizontal"}
-        assert command.asked == {**expected, "allow_demo": True}
+        flags = ["--source", "0", "--size", "320x200", "--fps", "15", "--rotate", "90", "--flip", "--wait"]
+        assert command(*flags, "--exposure", "12.5", "--give-up-seconds", "60", "--frozen-seconds", "0") == 0
+        assert (command.text, command.demo_allowed) == ("0", True)
+        assert command.settings == SourceSettings(
+            *((320, 200), 15.0, 90, "horizontal", 12.5, None, False, True), give_up_seconds=60, frozen_seconds=0
+        )
 
-    @pytest.mark.parametrize("flags", [["--json", "-"], ["--record", "out.mkv"]])
-    def test_the_demo_is_not_allowed_where_results_go_elsewhere_than_a_screen(
+    @pytest.mark.parametrize(("flags", "color"), [([], False), (["--record", "out.mkv"], True)])
+    def test_color_is_asked_for_where_pictures_are_shown(
+        self, flags: list[str], color: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        command = Command(ListSource([]))
+        assert command("--source", "0", *flags) == 0
+        assert command.settings.color is color
+
+    @pytest.mark.parametrize("flags", [["--json"], ["--record", "out.mkv"], ["--save-unsure", "crops"]])
+    def test_the_demo_is_not_allowed_where_results_are_kept(
         self, flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.chdir(tmp_path)
         command = Command(ListSource([]))
         assert command(*flags) == 0
-        assert command.asked["allow_demo"] is False
+        assert command.demo_allowed is False
 
     def test_the_demo_ends_with_its_score(self) -> None:
         page = sheet((40, 60), (160, 60)), (drawn("7", 40, 60), drawn("1", 160, 60))
@@ -213,7 +129,7 @@ class TestCommand:
         (tmp_path / "c.toml").write_text('source = "1"\nfps = 5\nsize = "320x240"\n')
         command = Command(ListSource([sheet()]))
         assert command("--config", str(tmp_path / "c.toml"), "--fps", "10") == 0
-        assert (command.asked["text"], command.asked["fps"], command.asked["size"]) == ("1", 10.0, (320, 240))
+        assert (command.text, command.settings.fps, command.settings.size) == ("1", 10.0, (320, 240))
 
     def test_a_source_that_raises_midway_is_one_line_and_all_is_let_go(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -338,19 +254,6 @@ def test_help_shows_examples_and_defaults(capsys: pytest.CaptureFixture[str]) ->
 def test_a_model_that_is_not_there_is_named(argv: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--source", "demo", "--display", "none", *argv]) == 1
     assert message in capsys.readouterr().err
-
-
-class TestOverlay:
-    def test_each_frame_is_drawn_once_though_asked_for_twice(self) -> None:
-        overlay = Overlay(clock=iter(range(100)).__next__)
-        frames = [Frame(sheet()[:, :, 0], sheet(), index, 0.0) for index in range(2)]
-        first = overlay(frames[0], nothing(frames[0]))
-        assert overlay(frames[0], nothing(frames[0])) is first
-        assert overlay(frames[1], nothing(frames[1])) is not first
-
-    def test_a_frame_of_luma_alone_can_be_drawn_on(self) -> None:
-        frame = Frame(sheet()[:, :, 0], None, 0, 0.0)
-        assert Overlay()(frame, nothing(frame)).shape[2] == 3
 
 
 class TestSignals:

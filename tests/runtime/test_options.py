@@ -7,20 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from runtime.config import parse as parse_options
 from runtime.errors import UsageError
+from runtime.messages import messages_on_stderr
 from runtime.options import (
     HelpFormatter,
     add_model_options,
     add_reading_options,
-    messages_on_stderr,
     positive_number,
     probability,
     recognizer_settings,
     region,
     size,
-)
-from runtime.options import (
-    parse as parse_options,
 )
 from runtime.quiet import native_stderr_silent
 from runtime.values import Box
