@@ -44,7 +44,7 @@ _EXAMPLES = """examples:
   python -m runtime.camera --source rtsp://192.168.1.20/live --json | jq .numbers
   python -m runtime.camera --source 0 --wait --display none --mqtt mqtt://broker --metrics 9464
 
-keys in the window: q or Esc quits, space pauses, s saves the picture, h shows the keys
+keys in the window: q or Esc quits, space pauses, s saves the picture, o hides what was read, h shows the keys
 """
 
 

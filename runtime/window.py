@@ -20,7 +20,10 @@ from runtime.values import Frame, Image, Result
 
 log = logging.getLogger(__name__)
 
-KEYS = ("q, Esc\tquit", "space\tpause, go on", "s\tsave the picture", "h\tshow or hide this")
+KEYS = (
+    *("q, Esc\tquit", "space\tpause, go on", "s\tsave the picture"),
+    *("o\thide or show what was read", "h\tshow or hide this"),
+)
 """What the keys do: key, tab, meaning."""
 
 
@@ -68,7 +71,7 @@ class WindowSink(Closing):
         self._picture: Image | None = None
         self._index = 0
         self._trouble = ""
-        self._help = self._paused = False
+        self._help = self._paused = self._bare = False
         self._frames = 0
 
     def write(self, frame: Frame, result: Result) -> None:
@@ -77,7 +80,7 @@ class WindowSink(Closing):
         Paused, a file waits until the user goes on; a live source is read on, and its picture stands still here alone.
         """
         if self._picture is None or not self._paused:
-            self._picture, self._index = self._draw(frame, result), frame.index
+            self._picture, self._index = self._drawn(frame, result), frame.index
         self._frames += 1
         self._trouble = ""
         if not self._opened:
@@ -112,6 +115,11 @@ class WindowSink(Closing):
         self._opened = False
         self._windows.close(self.title)
 
+    def _drawn(self, frame: Frame, result: Result) -> Image:
+        if not self._bare:
+            return self._draw(frame, result)
+        return cv2.cvtColor(frame.luma, cv2.COLOR_GRAY2BGR) if frame.color is None else frame.color
+
     def _poll(self) -> None:
         """Handle a key of a live source's window, if one was pressed."""
         key = self._windows.key(0.001)
@@ -139,6 +147,8 @@ class WindowSink(Closing):
         elif key == "h":
             self._help = not self._help
             self._show()
+        elif key == "o":
+            self._bare = not self._bare
         elif key == "s" and self._picture is not None:
             path = unused_path(self._folder / f"edge-digits-{self._index:06d}.png")
             if cv2.imwrite(str(path), self._picture):

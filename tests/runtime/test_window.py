@@ -164,6 +164,14 @@ def test_quitting_ends_a_pause() -> None:
         assert window.stop_asked
 
 
+def test_o_hides_what_was_read_and_shows_it_again() -> None:
+    windows = FakeWindows(["", "o", "o", ""])
+    with sink(windows) as window:
+        for index in range(4):
+            window.write(Frame(np.full((48, 64), 200, np.uint8), None, index, 0.0), RESULT)
+    assert [int(picture[0, 0, 0]) for picture in windows.shown] == [0, 1, 200, 3]
+
+
 def test_h_shows_the_keys_and_hides_them_again() -> None:
     windows = FakeWindows(["h", "", "h", ""])
     with sink(windows) as window:
