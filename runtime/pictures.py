@@ -175,8 +175,8 @@ def _file_content(path: Path) -> bytes:
 
 def _decode(data: bytes) -> Image | None:
     """uint8 (H, W, 3) BGR, or None where the decoder gave up."""
-    if data.startswith(b"\x89PNG") and b"IEND" not in data[-64:]:
-        return None  # truncated: spared, for libpng would complain on stderr
+    if data.startswith(b"\x89PNG") and not _png_is_whole(data):
+        return None
     array = np.frombuffer(data, np.uint8)
     try:
         with native_stderr_silent():  # libpng and libtiff complain about damaged files
@@ -206,6 +206,19 @@ def _on_white(picture: Image | None) -> Image | None:
     opacity = cv2.merge([picture[:, :, 3]] * 3)
     ink = cv2.multiply(picture[:, :, :3], opacity, scale=1 / 255)
     return cv2.add(ink, cv2.bitwise_not(opacity))
+
+
+def _png_is_whole(data: bytes) -> bool:
+    """Whether the chunks follow each other up to ``IEND`` (PNG specification, section 5.3).
+
+    OpenCV's decoder would take as much memory as a chunk says that it is long: up to four gigabytes.
+    """
+    at = 8
+    while at + 12 <= len(data):
+        if data[at + 4 : at + 8] == b"IEND":
+            return True
+        at += 12 + int.from_bytes(data[at : at + 4], "big")
+    return False
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:

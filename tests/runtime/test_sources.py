@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import resource
 import struct
 import threading
 import time
@@ -211,6 +212,15 @@ class TestPictures:
             read_picture(tmp_path / name)
         assert "\n" not in str(raised.value)
         assert capfd.readouterr() == ("", "")  # and the decoders say nothing of their own
+
+    def test_a_chunk_that_says_it_has_gigabytes_takes_no_memory(self, tmp_path: Path) -> None:
+        content = bytearray(cv2.imencode(".png", quadrants())[1].tobytes())
+        content[33:37] = b"\xab\0\0\0"  # the length of the pixels' chunk
+        (tmp_path / "long.png").write_bytes(content)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        with pytest.raises(SourceError, match="damaged or truncated"):
+            read_picture(tmp_path / "long.png")
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kilobytes
 
     def test_a_picture_over_the_limit_is_refused_before_it_is_decoded(self, tmp_path: Path) -> None:
         (tmp_path / "bomb.bmp").write_bytes(b"BM" + bytes(12) + struct.pack("<Iii", 40, 20_000, -20_000) + bytes(100))
