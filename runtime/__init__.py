@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from runtime.backends import Classifier, load_classifier
+    from runtime.capture import SourceSettings
     from runtime.errors import (
         BackendError,
         BundleError,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "backends": ("Classifier", "load_classifier"),
+    "capture": ("SourceSettings",),
     "errors": (
         "BackendError",
         "BundleError",
@@ -61,6 +63,7 @@ __all__ = [
     "Result",
     "SinkError",
     "SourceError",
+    "SourceSettings",
     "UsageError",
     "load_classifier",
     "open_source",

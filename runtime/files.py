@@ -143,6 +143,6 @@ class PictureSource:
                 log.warning("left out: %s", error)
                 self.dropped += 1
                 continue
-            yield to_frame(picture, index, index / self.fps, self._orientation)
+            yield to_frame(picture, index, index / self.fps, self._orientation, str(path))
         if self.dropped == len(self._paths):
             raise SourceError(f"none of the {len(self._paths)} pictures in {self.name} can be read")

@@ -12,23 +12,26 @@ import cv2
 
 from runtime.annotate import annotate
 from runtime.backends import ArtifactClassifier, load_classifier
-from runtime.errors import SinkError, SourceError, UsageError, run_command
+from runtime.config import parse
+from runtime.errors import EdgeDigitsError, SinkError, SourceError, UsageError, run_command
+from runtime.messages import messages_on_stderr
 from runtime.options import (
     HelpFormatter,
+    add_json_option,
     add_model_options,
     add_reading_options,
-    messages_on_stderr,
+    check_output,
     open_classifier,
     recognizer_settings,
 )
 from runtime.pictures import picture_paths, read_picture, to_frame
 from runtime.recognizer import Recognizer
-from runtime.sinks import json_line, result_values, write_line
-from runtime.values import Image, Result
+from runtime.sinks import JsonSink, TextSink
+from runtime.values import Image
 
 _EXAMPLES = """examples:
   python -m runtime.image photo.jpg
-  python -m runtime.image photos/ --json > readings.jsonl
+  python -m runtime.image photos/ --json readings.jsonl
   python -m runtime.image photos/ --annotate annotated/
 """
 
@@ -52,7 +55,7 @@ def main(
 
     def command() -> int:
         with messages_on_stderr():
-            return _read(_parser().parse_args(argv), load, stdout or sys.stdout)
+            return _read(parse(_parser(), argv), load, stdout or sys.stdout)
 
     return run_command(command)
 
@@ -103,46 +106,38 @@ class AnnotatedFolder:
 def _read(options: argparse.Namespace, load: Callable[..., ArtifactClassifier], stdout: TextIO) -> int:
     recognizer = Recognizer(open_classifier(options, load), recognizer_settings(options, track=False))
     pictures: list[tuple[Path, str]] = []
-    failed = 0
+    code = 0
     for argument in options.images:
         try:
             paths = picture_paths(Path(argument)) if Path(argument).is_dir() else [Path(argument)]
             pictures += [(path, argument) for path in paths]
         except SourceError as error:
-            failed += _complain(error)
+            code = max(code, _complain(error))
+    check_output("--json", options.json, {path: "is one of the pictures" for path, _ in pictures})
     annotated = AnnotatedFolder(Path(options.annotate), [path for path, _ in pictures]) if options.annotate else None
-    for index, (path, argument) in enumerate(pictures):
-        try:
-            picture = read_picture(path)
-            frame = to_frame(picture, index, 0.0)
-            result = recognizer(frame)
-        except (SourceError, UsageError) as error:  # one bad picture must not keep the others from being read
-            failed += _complain(error if isinstance(error, SourceError) else f"{path}: {error}")
-            continue
-        if options.json:
-            line = json_line({**result_values(frame, result, argument), "file": str(path)})
-        else:
-            line = f"{path}: {_described(result)}"
-        write_line(stdout, line, "readings")
-        if annotated:
-            annotated.write(path, annotate(picture, result))
-    return 1 if failed else 0
+    with JsonSink(options.json, "", stdout) if options.json else TextSink(stdout) as sink:
+        for index, (path, argument) in enumerate(pictures):
+            try:
+                picture = read_picture(path)
+                frame = to_frame(picture, index, 0.0, file=str(path))
+                result = recognizer(frame)
+            except SourceError as error:  # one bad picture must not keep the others from being read
+                code = max(code, _complain(error))
+                continue
+            except UsageError as error:
+                code = max(code, _complain(UsageError(f"{path}: {error}")))
+                continue
+            if isinstance(sink, JsonSink):
+                sink.source = argument
+            sink.write(frame, result)
+            if annotated:
+                annotated.write(path, annotate(picture, result))
+    return code
 
 
-def _complain(error: object) -> int:
+def _complain(error: EdgeDigitsError) -> int:
     print(f"error: {error}", file=sys.stderr)
-    return 1
-
-
-def _described(result: Result) -> str:
-    """What was read, in one line for a person."""
-    counts = [f"{len(result.readings)} digit{'s' * (len(result.readings) != 1)}"] if result.readings else []
-    if result.unsure:
-        counts.append(f"{len(result.unsure)} unsure")
-    if not result.readings and result.hint:
-        counts.append(result.hint)
-    text = " ".join(number.text for number in result.numbers) or "nothing read"
-    return f"{text} ({', '.join(counts)})" if counts else text
+    return error.exit_code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -154,7 +149,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="a picture, or a folder of pictures")
-    parser.add_argument("--json", action="store_true", help="write a JSON line per picture")
+    add_json_option(parser, "picture")
     parser.add_argument(
         "--annotate", metavar="DIR", help="write the pictures, with what was read drawn, to this folder"
     )

@@ -1,63 +1,57 @@
-"""Cameras and streams: the only capture thread of the project, and what hands it pictures.
+"""A camera or stream as a source that one can leave alone: the only capture thread of the project.
 
-The thread keeps the latest picture alone, so that a slow consumer sees the present and not a queue of the past.
+The thread keeps the latest picture alone, so that a slow consumer sees the present and not a queue of the past. What
+goes away, stalls or freezes is opened again, with pauses that double up to ``LONGEST_PAUSE_SECONDS``.
 """
 
 from __future__ import annotations
 
 import logging
-import os
-import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Self
 
 import cv2
+import numpy as np
 
+from runtime.capture import AS_THEY_COME, Capture, SourceSettings
 from runtime.errors import SourceError
-from runtime.pictures import UPRIGHT, Orientation, natural_key, to_frame
+from runtime.pictures import Orientation, to_frame
 from runtime.values import Frame, Image
 
 log = logging.getLogger(__name__)
 
-STREAM_TIMEOUT_SECONDS = 5.0
-"""How long opening a stream, or one read from it, may take. (OpenCV's default is 30.)"""
-
 CAMERA_TIMEOUT_SECONDS = 10.0
 """How long a camera may take to its first picture."""
 
-_ON_LINUX = sys.platform.startswith("linux")
+LONGEST_PAUSE_SECONDS = 1.0
+"""Longest pause between two attempts to open what went away: it is back within that and the time opening takes."""
+
+_FIRST_PAUSE_SECONDS = 0.1
 _GRACE_SECONDS = 1.0  # failed reads in a row for so long are the end; one corrupt JPEG is one failed read
 _RETRY_SECONDS = 0.02
 _CLOSE_SECONDS = 2.0
 
 
-class Capture(Protocol):
-    """What delivers pictures one after the other; ``cv2.VideoCapture`` is one."""
-
-    def read(self) -> tuple[bool, Image | None]:
-        """Wait for the next picture: (True, uint8 BGR (H, W, 3) or luma (H, W)), or (False, None) on failure."""
-        ...
-
-    def release(self) -> None:
-        """Let go of the device."""
-        ...
-
-
 class LiveSource:
     """A camera or stream, read by a thread of its own into a one-slot mailbox.
 
-    The thread opens the capture, so a driver that hangs delays nobody for longer than the time-out. What the thread
-    meets, it raises in whoever iterates.
+    The thread opens the capture, so a driver that hangs delays nobody for longer than the time-out. What it cannot
+    mend, it raises in whoever iterates.
 
     Attributes:
         name: what the user called it.
         live: True: pictures not taken in time are dropped.
-        dropped: pictures that arrived and were never taken.
         fps: the rate asked for.
+        dropped: pictures that arrived and were never taken.
+        faults: how often what happened: ``unreadable`` (single pictures), ``resized``, ``lost``, ``frozen``.
+        reconnects: how often it was opened again and delivered.
+        trouble: why no pictures come now; empty while they do.
+        alive_at: when the thread last came back from its driver, by ``time.monotonic``.
+        while_waiting: called ten times a second while whoever iterates waits for a picture; None: nothing is.
     """
 
     live = True
@@ -66,26 +60,37 @@ class LiveSource:
         self,
         name: str,
         open_capture: Callable[[], Capture],
+        settings: SourceSettings = AS_THEY_COME,
         *,
-        fps: float = 30.0,
-        orientation: Orientation = UPRIGHT,
         timeout_seconds: float = CAMERA_TIMEOUT_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Start the thread and wait for the first picture.
+        """Start the thread and, unless ``settings.wait``, wait for the first picture.
 
         Raises:
             SourceError: the capture did not open, or delivered no picture within the time-out.
         """
         self.name = name
-        self.fps = fps
-        self.dropped = 0
-        self._orientation = orientation
+        self.fps = settings.fps
+        self.dropped = self.reconnects = 0
+        self.faults: Counter[str] = Counter()
+        self.trouble = ""
+        self.alive_at = clock()
+        self.while_waiting: Callable[[], None] | None = None
+        self._settings = settings
+        self._orientation = Orientation(settings.rotate, settings.flip)
+        self._clock = clock
         self._changed = threading.Condition()
+        self._stopping = threading.Event()
         self._slot: tuple[Image, int, float] | None = None
         self._error: BaseException | None = None
-        self._stopping = False
+        self._count = 0
+        self._last: Image | None = None
+        self._frozen = False
         self._thread = threading.Thread(target=self._capture, args=(open_capture,), name=f"capture {name}", daemon=True)
         self._thread.start()
+        if settings.wait:
+            return
         try:
             self._await_first(timeout_seconds)
         except BaseException:
@@ -104,8 +109,10 @@ class LiveSource:
         """Yield the latest picture each time; ends only by an error or ``close``."""
         first: float | None = None
         while True:
+            while not self._wait():
+                if self.while_waiting:
+                    self.while_waiting()
             with self._changed:
-                self._changed.wait_for(lambda: self._slot or self._error or self._stopping)
                 taken, self._slot = self._slot, None
             if taken is None:
                 if self._error:
@@ -118,10 +125,18 @@ class LiveSource:
     def close(self) -> None:
         """Ask the thread to end and wait for it; it releases the device after the read that it is in."""
         with self._changed:
-            self._stopping = True
+            self._stopping.set()
             self._changed.notify_all()
         if self._thread is not threading.current_thread():
             self._thread.join(_CLOSE_SECONDS)
+
+    def _wait(self) -> bool:
+        """Wait until there is something to do; for a moment only, where there is something to do meanwhile."""
+        with self._changed:
+            ready = self._changed.wait_for(
+                lambda: self._slot or self._error or self._stopping.is_set(), 0.1 if self.while_waiting else None
+            )
+            return bool(ready)
 
     def _await_first(self, timeout_seconds: float) -> None:
         with self._changed:
@@ -134,134 +149,93 @@ class LiveSource:
             )
 
     def _capture(self, open_capture: Callable[[], Capture]) -> None:
-        """The thread: open, read until asked to stop, release."""
+        """The thread: open, read, release, and again, until asked to stop or what happens cannot be mended."""
         try:
-            capture = open_capture()
-            try:
-                self._read(capture)
-            finally:
-                capture.release()
+            self._keep_reading(open_capture)
         except BaseException as error:  # noqa: BLE001 - handed over: the consumer raises it
             with self._changed:
                 self._error = error
                 self._changed.notify_all()
 
+    def _keep_reading(self, open_capture: Callable[[], Capture]) -> None:
+        good_at, pause = self._clock(), _FIRST_PAUSE_SECONDS
+        while not self._stopping.is_set():
+            count = self._count
+            try:
+                capture = open_capture()
+                try:
+                    self._read(capture)
+                finally:
+                    capture.release()
+            except SourceError as error:
+                if not self._count and not self._settings.wait:
+                    raise
+                now = self.alive_at = self._clock()
+                if self._count > count:
+                    good_at, pause = now, _FIRST_PAUSE_SECONDS
+                limit = self._settings.give_up_seconds
+                if limit is not None and now - good_at >= limit:
+                    raise
+                if not self.trouble:
+                    log.warning("%s; trying again", error)
+                self.trouble = str(error)
+            self._stopping.wait(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
     def _read(self, capture: Capture) -> None:
-        index = 0
-        last = time.monotonic()
-        while not self._stopping:
-            arrived, picture = capture.read()
-            now = time.monotonic()
-            if not arrived or picture is None:
-                if now - last > _GRACE_SECONDS:
-                    raise SourceError(f"{self.name} stopped delivering pictures after {index}: unplugged or ended?")
-                time.sleep(_RETRY_SECONDS)
-                continue
-            last = now
-            with self._changed:
-                self.dropped += self._slot is not None
-                self._slot = picture, index, now
-                self._changed.notify_all()
-            index += 1
-
-
-def camera_names() -> list[str]:
-    """Cameras that ``--source auto`` tries, in order: on Linux the devices that exist, elsewhere the first indices."""
-    if _ON_LINUX:
-        return [str(path) for path in sorted(Path("/dev").glob("video[0-9]*"), key=natural_key)]
-    return ["0", "1", "2"]
-
-
-def open_camera(name: str, size: tuple[int, int], fps: float) -> Capture:
-    """Open a camera by index (``"0"``) or device path, and ask it for motion JPEG, size and rate.
-
-    Raises:
-        SourceError: there is no such camera, it may not be used, or its driver refuses.
-    """
-    path = Path(f"/dev/video{int(name)}" if name.isdecimal() else name)
-    if _ON_LINUX:
-        if not path.exists():
-            present = ", ".join(camera_names()) or "none"
-            raise SourceError(f"no camera at {path} (present: {present}): plug one in, or try --source demo")
-        if not os.access(path, os.R_OK | os.W_OK):
-            raise SourceError(f"no permission to use {path}: sudo usermod -aG video $USER, then log in again")
-        # By index where we can: OpenCV opens a device path too, but leaves it as it is.
-        device = path.resolve().name.removeprefix("video")
-        capture = cv2.VideoCapture(int(device) if device.isdecimal() else str(path), cv2.CAP_V4L2)
-    else:
-        capture = cv2.VideoCapture(int(name) if name.isdecimal() else name)
-    if not capture.isOpened():
-        capture.release()
-        raise SourceError(f"camera {name} does not open: is it a camera, and is no other program using it?")
-    # Motion JPEG first: at raw YUYV, USB 2 carries 640x480 at 30 fps and little more.
-    capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
-    capture.set(cv2.CAP_PROP_FRAME_WIDTH, size[0])
-    capture.set(cv2.CAP_PROP_FRAME_HEIGHT, size[1])
-    capture.set(cv2.CAP_PROP_FPS, fps)
-    capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
-    return capture
-
-
-def open_stream(url: str) -> cv2.VideoCapture:
-    """Open a network stream (MJPEG over HTTP, RTSP, …) with FFmpeg, within ``STREAM_TIMEOUT_SECONDS``.
-
-    Raises:
-        SourceError: nothing answers, or what answers is no video.
-    """
-    milliseconds = int(STREAM_TIMEOUT_SECONDS * 1000)
-    options = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, milliseconds, cv2.CAP_PROP_READ_TIMEOUT_MSEC, milliseconds]
-    capture = cv2.VideoCapture(url, cv2.CAP_FFMPEG, options)
-    if not capture.isOpened():
-        capture.release()
-        raise SourceError(f"{url} does not open as a video stream: is the address right, and does the camera answer?")
-    return capture
-
-
-class PicameraCapture:
-    """A Raspberry Pi camera by Picamera2, which comes from apt and not from PyPI."""
-
-    def __init__(self, size: tuple[int, int], fps: float, make_camera: Callable[[], Any] | None = None) -> None:
-        """Configure and start the camera.
-
-        Args:
-            size: width, height.
-            fps: pictures per second asked for.
-            make_camera: what makes a Picamera2; the real one by default.
+        """Read until asked to stop.
 
         Raises:
-            SourceError: Picamera2 is not installed, or finds no camera.
+            SourceError: no picture comes any more, or always the same one.
         """
-        make_camera = make_camera or _picamera2()
-        try:
-            self._camera = make_camera()
-        except (RuntimeError, IndexError) as error:  # Picamera2 raises IndexError where there is no camera
-            raise SourceError(
-                f"Picamera2 finds no camera ({error}): check the ribbon cable, then rpicam-hello"
-            ) from error
-        configuration = self._camera.create_video_configuration(
-            main={"size": size, "format": "RGB888"},  # libcamera's name for bytes in the order B, G, R
-            controls={"FrameRate": fps},
-        )
-        self._camera.configure(configuration)
-        self._camera.start()
+        delivered_at = changed_at = self._clock()
+        failures = delivered = 0
+        while not self._stopping.is_set():
+            try:
+                arrived, picture = capture.read()
+            except cv2.error:
+                arrived, picture = False, None
+            now = self.alive_at = self._clock()
+            if not arrived or picture is None:
+                failures += 1
+                if now - delivered_at > _GRACE_SECONDS:
+                    self.faults["lost"] += 1
+                    raise SourceError(
+                        f"{self.name} stopped delivering pictures after {self._count}: unplugged or ended?"
+                    )
+                self._stopping.wait(_RETRY_SECONDS)
+                continue
+            if failures:
+                self.faults["unreadable"] += failures
+            failures, delivered_at, delivered = 0, now, delivered + 1
+            same = self._last is not None and _same(self._last, picture)
+            if self._last is not None and self._last.shape != picture.shape:
+                self.faults["resized"] += 1
+            if not same:
+                changed_at, self._frozen = now, False
+            if self.trouble and not self._frozen:
+                log.warning("%s is back", self.name)
+                self.trouble = ""
+            if delivered == 1 and self._count:
+                self.reconnects += 1
+            self._deliver(picture, now)
+            if same and 0 < self._settings.frozen_seconds < now - changed_at:
+                self.faults["frozen"] += 1
+                self._frozen = True
+                raise SourceError(
+                    f"{self.name} is frozen: the same picture for {now - changed_at:.0f} seconds "
+                    "(where that may be, --frozen-seconds 0)"
+                )
 
-    def read(self) -> tuple[bool, Image | None]:
-        """Wait for the next picture, uint8 BGR (H, W, 3)."""
-        return True, self._camera.capture_array("main")
+    def _deliver(self, picture: Image, now: float) -> None:
+        with self._changed:
+            self.dropped += self._slot is not None
+            self._slot = picture, self._count, now
+            self._count += 1
+            self._last = picture
+            self._changed.notify_all()
 
-    def release(self) -> None:
-        """Stop the camera and free it for others."""
-        self._camera.stop()
-        self._camera.close()
 
-
-def _picamera2() -> Callable[[], Any]:
-    try:
-        from picamera2 import Picamera2
-    except ImportError as error:
-        raise SourceError(
-            f"--source picamera needs Picamera2 ({error}): sudo apt install python3-picamera2, "
-            "and make the environment with python3 -m venv --system-site-packages"
-        ) from error
-    make: Callable[[], Any] = Picamera2
-    return make
+def _same(a: Image, b: Image) -> bool:
+    """Whether two pictures are equal, bit by bit; a few rows tell most that are not."""
+    return a.shape == b.shape and np.array_equal(a[::16], b[::16]) and np.array_equal(a, b)

@@ -1,18 +1,17 @@
-"""What the commands share: options, the TOML file that may give them, messages on stderr."""
+"""The options that the commands share, and what their values may be."""
 
 from __future__ import annotations
 
 import argparse
-import logging
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 from runtime.backends import ArtifactClassifier
+from runtime.capture import SourceSettings
 from runtime.errors import UsageError
-from runtime.quiet import native_stderr_silent, silence_opencv
+from runtime.pictures import PICTURE_SUFFIXES
+from runtime.quiet import native_stderr_silent
 from runtime.recognizer import RecognizerSettings
 from runtime.values import Box
 
@@ -28,6 +27,58 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
         silent = (None, False, argparse.SUPPRESS)  # by identity: 0 is a default worth showing
         shown = action.option_strings and not any(action.default is value for value in silent)
         return f"{text} (default: %(default)s)" if shown else text
+
+
+def add_source_options(parser: argparse.ArgumentParser) -> None:
+    """Where frames come from, and how long they are waited for."""
+    group = parser.add_argument_group("source")
+    group.add_argument(
+        "--source",
+        default="auto",
+        help="auto (the first camera; without one the demo, unless results are kept), a camera's index (0) or "
+        "device (/dev/video0), a video, a picture, a folder of pictures, an address (http…, rtsp…), picamera, demo",
+    )
+    group.add_argument("--size", type=size, default="640x480", help="size asked of a camera; the demo's size")
+    group.add_argument(
+        "--fps",
+        type=positive_number,
+        default=30.0,
+        help="pictures per second asked of a camera, or at which to go through a folder",
+    )
+    group.add_argument("--rotate", type=int, choices=(0, 90, 180, 270), default=0, help="turn clockwise, in degrees")
+    group.add_argument(
+        "--flip",
+        nargs="?",
+        const="horizontal",
+        choices=("none", "horizontal", "vertical", "both"),
+        default="none",
+        help="mirror the picture; --flip alone: horizontal",
+    )
+    group.add_argument(
+        "--exposure", type=positive_number, metavar="MS", help="lock a camera's exposure, in milliseconds"
+    )
+    group.add_argument("--focus", type=number, metavar="N", help="lock a camera's focus, in its own steps")
+    group.add_argument("--wait", action="store_true", help="wait for a camera or stream that is not there yet")
+    group.add_argument(
+        "--give-up-seconds",
+        type=positive_number,
+        metavar="S",
+        help="end with an error when a camera or stream has been gone for so long; unless given, it is tried for ever",
+    )
+    group.add_argument(
+        "--frozen-seconds",
+        type=number,
+        default=30.0,
+        metavar="S",
+        help="open a camera or stream anew that gave the very same picture for so long; 0: never",
+    )
+    group.add_argument("--max-frames", type=positive_integer, metavar="N", help="end after so many frames")
+
+
+def source_settings(options: argparse.Namespace) -> SourceSettings:
+    """The settings that ``add_source_options`` asked for."""
+    names = [field.name for field in fields(SourceSettings) if hasattr(options, field.name)]
+    return SourceSettings(**{name: getattr(options, name) for name in names})
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -56,6 +107,38 @@ def add_reading_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--roi", type=region, metavar="X,Y,W,H", help="look at this part of the picture only, in pixels")
 
 
+def add_json_option(parser: argparse._ActionsContainer, each: str) -> None:
+    """``--json [PATH]``: a JSON line for each frame or picture, into a file or to standard output."""
+    parser.add_argument(
+        "--json",
+        nargs="?",
+        const="-",
+        metavar="PATH",
+        help=f"write a JSON line per {each} to this file; alone, or with -, to standard output",
+    )
+
+
+def check_output(flag: str, target: str | None, inputs: Mapping[Path, str]) -> None:
+    """Refuse an output that would replace what is read, or another output.
+
+    Args:
+        flag: names the output.
+        target: its path; None and ``-`` are no files.
+        inputs: paths that must stay, and what each is.
+
+    Raises:
+        UsageError: the target is one of them, or a picture by its name.
+    """
+    if target is None or target == "-":
+        return
+    kept = {path.resolve(): what for path, what in inputs.items()}
+    path = Path(target)
+    if path.resolve() in kept:
+        raise UsageError(f"{flag} {target} {kept[path.resolve()]}, which it would overwrite: choose another file")
+    if path.suffix.lower() in PICTURE_SUFFIXES:
+        raise UsageError(f"{flag} {target} looks like a picture to read: put {flag} last, or name another file")
+
+
 def recognizer_settings(options: argparse.Namespace, *, track: bool) -> RecognizerSettings:
     """The settings that ``add_reading_options`` asked for."""
     return RecognizerSettings(min_confidence=options.min_confidence, roi=options.roi, track=track)
@@ -75,49 +158,6 @@ def open_classifier(options: argparse.Namespace, load: Callable[..., ArtifactCla
     names = ("model", "backend", "precision", "threads", "interpreter")
     with native_stderr_silent():  # LiteRT announces its delegate
         return load(**{name: getattr(options, name) for name in names})
-
-
-def parse_with_config(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
-    """Parse the command line; what it leaves out comes from the file that ``--config`` names, then from the defaults.
-
-    Raises:
-        UsageError: the file cannot be read, or a key of it is unknown or has a value that cannot work.
-    """
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    first.add_argument("--config")
-    path = first.parse_known_args(argv)[0].config
-    if path is not None:
-        parser.set_defaults(**config_values(parser, path))
-    return parser.parse_args(argv)
-
-
-def config_values(parser: argparse.ArgumentParser, path: str) -> dict[str, Any]:
-    """Values of the options in a TOML file, whose keys are the flags' names without the dashes before them.
-
-    Raises:
-        UsageError: the file cannot be read, or a key of it is unknown or has a value that cannot work.
-    """
-    import difflib  # here, with the other: without a configuration neither is needed, and starting is faster
-    import tomllib
-
-    try:
-        with Path(path).open("rb") as file:
-            table = tomllib.load(file)
-    except OSError as error:
-        raise UsageError(f"cannot read the configuration {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not valid TOML: {error}") from error
-    flags = {flag[2:]: action for action in parser._actions for flag in action.option_strings if flag[:2] == "--"}
-    for flag in ("help", "config"):
-        flags.pop(flag, None)
-    values = {}
-    for key, value in table.items():
-        if key not in flags:
-            close = difflib.get_close_matches(key, flags, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(sorted(flags))}"
-            raise UsageError(f"{path}: unknown key {key!r}; {hint}")
-        values[flags[key].dest] = _checked(flags[key], key, value, path)
-    return values
 
 
 def size(text: str) -> tuple[int, int]:
@@ -154,64 +194,36 @@ def positive_number(text: str) -> float:
     return number
 
 
+def number(text: str) -> float:
+    """A number from 0 to 1,000,000."""
+    value = _number(text)
+    if not 0 <= value <= 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r} is not from 0 to 1000000")
+    return value
+
+
+def megabytes(text: str) -> float:
+    """An amount of megabytes, from 0.1."""
+    value = _number(text)
+    if not 0.1 <= value <= 1e9:
+        raise argparse.ArgumentTypeError(f"{text!r} is no amount of megabytes from 0.1")
+    return value
+
+
+def address(text: str) -> tuple[str, int]:
+    """``[host:]port`` as host and port, the host 127.0.0.1 unless given."""
+    host, _, port = text.rpartition(":")
+    if not port.isdecimal() or int(port) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not [HOST:]PORT such as 9464 or 0.0.0.0:9464")
+    return host.strip("[]") or "127.0.0.1", int(port)
+
+
 def probability(text: str) -> float:
     """A number from 0 to 1."""
     number = _number(text)
     if not 0 <= number <= 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not from 0 to 1")
     return number
-
-
-@contextmanager
-def messages_on_stderr() -> Iterator[None]:
-    """Show the package's own messages on stderr, one line each, and none of OpenCV's."""
-    silence_opencv()
-    logger = logging.getLogger("runtime")
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_MessageFormatter())
-    level = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
-
-
-class _MessageFormatter(logging.Formatter):
-    """Plain information as it is, all else after its level."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        message = record.getMessage()
-        return message if record.levelno <= logging.INFO else f"{record.levelname.lower()}: {message}"
-
-
-_KINDS: dict[Callable[[str], Any], tuple[tuple[type, ...], str]] = {
-    int: ((int,), "a whole number"),
-    positive_integer: ((int,), "a whole number"),
-    positive_number: ((int, float), "a number"),
-    probability: ((int, float), "a number"),
-}
-
-
-def _checked(action: argparse.Action, key: str, value: object, path: str) -> Any:
-    """A value from the file, as the option would have it from the command line."""
-    convert = action.type if callable(action.type) else str
-    types, kind = _KINDS.get(convert, ((str,), "text in quotation marks"))
-    if action.nargs == 0:
-        types, kind = (bool,), "true or false"
-    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-        raise UsageError(f"{path}: {key} is {value!r}; expected {kind}")
-    if isinstance(value, bool):
-        return value
-    try:
-        converted = convert(str(value))
-    except argparse.ArgumentTypeError as error:
-        raise UsageError(f"{path}: {key}: {error}") from error
-    if action.choices and converted not in action.choices:
-        raise UsageError(f"{path}: {key} is {value!r}; expected one of {', '.join(map(str, action.choices))}")
-    return converted
 
 
 def _number(text: str) -> float:

@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias, cast
 import cv2
 import numpy as np
 
-from runtime.errors import SourceError
+from runtime.errors import SourceError, UsageError
 from runtime.quiet import native_stderr_silent
 from runtime.values import Frame, Image
 
@@ -38,6 +38,9 @@ class Orientation:
     Attributes:
         rotate: degrees clockwise: 0, 90, 180 or 270.
         flip: ``none``, ``horizontal`` (a mirror), ``vertical`` or ``both``.
+
+    Raises:
+        UsageError: any other turn.
     """
 
     rotate: int = 0
@@ -45,9 +48,9 @@ class Orientation:
 
     def __post_init__(self) -> None:
         if self.rotate not in (0, *_ROTATIONS):
-            raise ValueError(f"rotate is 0, 90, 180 or 270 degrees, not {self.rotate}")
+            raise UsageError(f"rotate is {self.rotate}; expected 0, 90, 180 or 270 degrees")
         if self.flip not in ("none", *_FLIPS):
-            raise ValueError(f"flip is none, horizontal, vertical or both, not {self.flip!r}")
+            raise UsageError(f"flip is {self.flip!r}; expected none, horizontal, vertical or both")
 
     def apply(self, picture: Image) -> Image:
         """Turn a picture; the same array comes back where there is nothing to turn."""
@@ -61,7 +64,7 @@ class Orientation:
 UPRIGHT = Orientation()
 
 
-def to_frame(picture: Image, index: int, seconds: float, orientation: Orientation = UPRIGHT) -> Frame:
+def to_frame(picture: Image, index: int, seconds: float, orientation: Orientation = UPRIGHT, file: str = "") -> Frame:
     """Make a Frame of a decoded picture.
 
     Args:
@@ -69,11 +72,12 @@ def to_frame(picture: Image, index: int, seconds: float, orientation: Orientatio
         index: counts from 0, dropped pictures too.
         seconds: since the source's first picture.
         orientation: how to turn it.
+        file: the picture file that it is from, if it is from one.
     """
     picture = orientation.apply(picture)
     if picture.ndim == 2:
-        return Frame(picture, None, index, seconds)
-    return Frame(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), picture, index, seconds)
+        return Frame(picture, None, index, seconds, file)
+    return Frame(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), picture, index, seconds, file)
 
 
 def read_picture(path: Path | str) -> Image:
@@ -171,8 +175,8 @@ def _file_content(path: Path) -> bytes:
 
 def _decode(data: bytes) -> Image | None:
     """uint8 (H, W, 3) BGR, or None where the decoder gave up."""
-    if data.startswith(b"\x89PNG") and b"IEND" not in data[-64:]:
-        return None  # truncated: spared, for libpng would complain on stderr
+    if data.startswith(b"\x89PNG") and not _png_is_whole(data):
+        return None
     array = np.frombuffer(data, np.uint8)
     try:
         with native_stderr_silent():  # libpng and libtiff complain about damaged files
@@ -202,6 +206,19 @@ def _on_white(picture: Image | None) -> Image | None:
     opacity = cv2.merge([picture[:, :, 3]] * 3)
     ink = cv2.multiply(picture[:, :, :3], opacity, scale=1 / 255)
     return cv2.add(ink, cv2.bitwise_not(opacity))
+
+
+def _png_is_whole(data: bytes) -> bool:
+    """Whether the chunks follow each other up to ``IEND`` (PNG specification, section 5.3).
+
+    OpenCV's decoder would take as much memory as a chunk says that it is long: up to four gigabytes.
+    """
+    at = 8
+    while at + 12 <= len(data):
+        if data[at + 4 : at + 8] == b"IEND":
+            return True
+        at += 12 + int.from_bytes(data[at : at + 4], "big")
+    return False
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:

@@ -1,26 +1,22 @@
-"""Where results go: lines of text, JSON lines, a recorded video; ``window`` has one more. Each is a context manager."""
+"""Where results go: what every sink shares, lines of text and JSON lines. Each is a context manager.
+
+``recording`` and ``window`` have others.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from math import inf
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self, TextIO
 
-import cv2
-import numpy as np
-
 from runtime.errors import SinkError
-from runtime.values import Frame, Image, Reading, Result
-
-RECORDING_CODECS = {".mkv": "mp4v", ".mp4": "mp4v", ".avi": "MJPG"}
-"""What each container is written with: the codecs that OpenCV's wheels bring, H.264 not among them."""
-
-_REPEAT_SECONDS = 2.0  # a longer gap in a live source becomes a cut in its recording
+from runtime.values import Frame, Reading, Result
 
 
 class Sink(Protocol):
@@ -76,6 +72,7 @@ def result_values(frame: Frame, result: Result, source: str) -> dict[str, Any]:
             for number in result.numbers
         ],
         "milliseconds": {stage: round(float(value), 3) for stage, value in result.milliseconds.items()},
+        **({"file": frame.file} if frame.file else {}),
     }
 
 
@@ -84,8 +81,21 @@ def json_line(values: dict[str, Any]) -> str:
     return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
 
 
+def described(result: Result) -> str:
+    """What was read, in one line for a person."""
+    counts = [f"{len(result.readings)} digit{'s' * (len(result.readings) != 1)}"] if result.readings else []
+    if result.unsure:
+        counts.append(f"{len(result.unsure)} unsure")
+    if result.left_out:
+        counts.append(f"{result.left_out} more pieces of ink not looked at")
+    if not result.readings and result.hint:
+        counts.append(result.hint)
+    text = " ".join(number.text for number in result.numbers) or "nothing read"
+    return f"{text} ({', '.join(counts)})" if counts else text
+
+
 def write_line(file: TextIO, line: str, what: str) -> None:
-    """Write one line of results through to a file or to standard output.
+    """Write one line of results through to standard output.
 
     Args:
         file: where.
@@ -96,13 +106,17 @@ def write_line(file: TextIO, line: str, what: str) -> None:
         SinkError: it cannot be written.
         BrokenPipeError: whoever read it has gone.
     """
-    with _write_errors(what):
+    with write_errors(what):
         file.write(line + "\n")
         file.flush()
 
 
 class JsonSink(Closing):
-    """One JSON object per frame and line, each written through at once."""
+    """One JSON object per frame and line, each written through at once and whole, or not at all.
+
+    Attributes:
+        source: name of the source, for the lines.
+    """
 
     def __init__(self, target: str, source: str, stdout: TextIO | None = None) -> None:
         """Open the file, or take standard output for ``-``.
@@ -115,138 +129,78 @@ class JsonSink(Closing):
         Raises:
             SinkError: the file cannot be written.
         """
-        self._source = source
-        self._target = target
-        self._own = target != "-"
-        with _write_errors(f"JSON lines to {target}"):
-            self._file = Path(target).open("w", encoding="utf-8") if self._own else stdout or sys.stdout  # noqa: SIM115
+        self.source = source
+        self._what = f"JSON lines to {target}"
+        self._stdout = stdout or sys.stdout
+        self._file: int | None = None
+        if target != "-":
+            with write_errors(self._what):
+                self._file = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o666)
 
     def write(self, frame: Frame, result: Result) -> None:
         """Write one line."""
-        line = json_line(result_values(frame, result, self._source))
-        write_line(self._file, line, f"JSON lines to {self._target}")
+        line = json_line(result_values(frame, result, self.source))
+        if self._file is None:
+            write_line(self._stdout, line, self._what)
+            return
+        with write_errors(self._what):
+            _write_whole(self._file, f"{line}\n".encode())
 
     def close(self) -> None:
         """Close the file; standard output stays open."""
-        if self._own:
-            with _write_errors(f"JSON lines to {self._target}"):
-                self._file.close()
+        if self._file is not None:
+            file, self._file = self._file, None
+            with write_errors(self._what):
+                os.close(file)
+
+
+class Changes:
+    """Says when to tell that the numbers in view have changed: not at each flicker, and the latest is kept."""
+
+    def __init__(self, quiet_seconds: float = 0.5) -> None:
+        """Tell at most once in ``quiet_seconds`` of the source's time."""
+        self._quiet = quiet_seconds
+        self._told: tuple[str, ...] = ()
+        self._last = -inf
+        self.pending: tuple[float, tuple[str, ...]] | None = None
+        """Seconds and numbers of a change that was held back."""
+
+    def __call__(self, seconds: float, texts: tuple[str, ...]) -> bool:
+        """Whether to tell these numbers, seen at this time, now."""
+        self.pending = None
+        if texts == self._told:
+            return False
+        if seconds - self._last < self._quiet:
+            self.pending = seconds, texts
+            return False
+        self._last, self._told = seconds, texts
+        return True
 
 
 class TextSink(Closing):
-    """A line for a person whenever the numbers in view change, and no flood of them."""
+    """Lines for a person: one for each picture file, else one whenever the numbers in view change."""
 
     def __init__(self, file: TextIO, quiet_seconds: float = 0.5) -> None:
-        """Write to ``file``, at most once in ``quiet_seconds`` of the source's time; the latest change is kept."""
+        """Write to ``file``; of changes, at most one in ``quiet_seconds`` of the source's time."""
         self._file = file
-        self._quiet = quiet_seconds
-        self._written: tuple[str, ...] = ()
-        self._pending: tuple[float, tuple[str, ...]] | None = None
-        self._last = -np.inf
+        self._changes = Changes(quiet_seconds)
 
     def write(self, frame: Frame, result: Result) -> None:
-        """Write a line if what is read changed since the last one."""
+        """Write a line, if there is something to tell."""
         texts = tuple(number.text for number in result.numbers)
-        if texts == self._written:
-            self._pending = None
-            return
-        self._pending = frame.seconds, texts
-        if frame.seconds - self._last >= self._quiet:
-            self._flush()
+        if frame.file:
+            write_line(self._file, f"{frame.file}: {described(result)}", "readings")
+        elif self._changes(frame.seconds, texts):
+            self._tell(frame.seconds, texts)
 
     def close(self) -> None:
         """Write the change that was held back, if there is one."""
-        self._flush()
+        if self._changes.pending:
+            self._tell(*self._changes.pending)
+            self._changes.pending = None
 
-    def _flush(self) -> None:
-        if self._pending:
-            seconds, texts = self._pending
-            write_line(self._file, f"{seconds:7.1f} s  {'  '.join(texts) or '-'}", "readings")
-            self._last, self._written, self._pending = seconds, texts, None
-
-
-class VideoSink(Closing):
-    """A recorded video of pictures with what was read drawn on them."""
-
-    def __init__(
-        self, path: str, draw: Callable[[Frame, Result], Image], *, fps: float = 30.0, live: bool = False
-    ) -> None:
-        """Check that the video can be written; it is begun with the first frame, which sets its size.
-
-        Args:
-            path: the file, replaced if it exists; its suffix (``.mkv``, ``.mp4``, ``.avi``) says which container. Only
-                of ``.mkv`` and ``.avi`` something is left after the process was killed.
-            draw: makes the picture, uint8 BGR (H, W, 3), of a frame and its result.
-            fps: pictures per second.
-            live: keep to the frames' own times, by repeating and leaving out; else each frame is written once.
-
-        Raises:
-            SinkError: another suffix, or the folder cannot be written to.
-        """
-        self._path = Path(path)
-        self._draw = draw
-        self._fps = fps
-        self._live = live
-        self._writer: cv2.VideoWriter | None = None
-        self._size = 0, 0
-        self._start, self._count = 0.0, 0
-        if self._path.suffix.lower() not in RECORDING_CODECS:
-            raise SinkError(f"cannot record to {path}: its name must end in {', '.join(RECORDING_CODECS)}")
-        if not os.access(self._path.parent, os.W_OK):
-            reason = "may not be written to" if self._path.parent.is_dir() else "does not exist"
-            raise SinkError(f"cannot record to {path}: the folder {self._path.parent} {reason}")
-        if self._path.exists() and not (self._path.is_file() and os.access(self._path, os.W_OK)):
-            raise SinkError(f"cannot record to {path}: it is there, and is no file that may be replaced")
-
-    def write(self, frame: Frame, result: Result) -> None:
-        """Write the picture, once for a file's frame, as often as its time asks for with a live source."""
-        times = self._due(frame.seconds)
-        if not times:
-            return
-        picture = self._draw(frame, result)
-        if self._writer is None:
-            self._writer = self._begin(picture)
-        if picture.shape[1::-1] != self._size:
-            picture = _fitted(picture, self._size)
-        for _ in range(times):
-            self._writer.write(picture)
-        self._count += times
-
-    def close(self) -> None:
-        """Finish the file.
-
-        Raises:
-            SinkError: pictures were written, and no file came of it.
-        """
-        if self._writer is None:
-            return
-        self._writer.release()
-        self._writer = None
-        if not self._path.is_file() or not self._path.stat().st_size:
-            raise SinkError(f"the recording {self._path} was not written: is the disk full?")
-
-    def _due(self, seconds: float) -> int:
-        if not self._live:
-            return 1
-        if self._writer is None:
-            self._start = seconds
-        due = round((seconds - self._start) * self._fps) + 1 - self._count
-        if due > _REPEAT_SECONDS * self._fps:
-            self._start = seconds - self._count / self._fps
-            return 1
-        return max(due, 0)
-
-    def _begin(self, picture: Image) -> cv2.VideoWriter:
-        # The codecs want even sizes.
-        self._size = max(picture.shape[1] // 2 * 2, 2), max(picture.shape[0] // 2 * 2, 2)
-        codec = cv2.VideoWriter.fourcc(*RECORDING_CODECS[self._path.suffix.lower()])
-        writer = cv2.VideoWriter(str(self._path), cv2.CAP_FFMPEG, codec, self._fps, self._size)
-        if not writer.isOpened():
-            raise SinkError(
-                f"cannot record to {self._path}: OpenCV {cv2.__version__} does not begin a "
-                f"{self._size[0]}x{self._size[1]} video at {self._fps:g} pictures per second"
-            )
-        return writer
+    def _tell(self, seconds: float, texts: tuple[str, ...]) -> None:
+        write_line(self._file, f"{seconds:7.1f} s  {'  '.join(texts) or '-'}", "readings")
 
 
 def unused_path(path: Path) -> Path:
@@ -259,7 +213,7 @@ def unused_path(path: Path) -> Path:
 
 
 @contextmanager
-def _write_errors(what: str) -> Iterator[None]:
+def write_errors(what: str) -> Iterator[None]:
     """Turn what goes wrong with a file into a SinkError; but a reader of our output that has gone is no error."""
     try:
         yield
@@ -269,6 +223,19 @@ def _write_errors(what: str) -> Iterator[None]:
         raise SinkError(f"cannot write {what}: {error.strerror}") from error
 
 
+def _write_whole(file: int, data: bytes) -> None:
+    """Write a line; where the disk fills in its middle, take back what was written of it."""
+    view = memoryview(data)
+    try:
+        while view:
+            view = view[os.write(file, view) :]
+    except OSError:
+        if len(view) < len(data):
+            with suppress(OSError):  # a pipe has no end to cut off
+                os.ftruncate(file, os.fstat(file).st_size - (len(data) - len(view)))
+        raise
+
+
 def _reading_values(reading: Reading) -> dict[str, Any]:
     return {
         "label": reading.label,
@@ -276,18 +243,3 @@ def _reading_values(reading: Reading) -> dict[str, Any]:
         "box": reading.box.as_list(),
         "track": reading.track,
     }
-
-
-def _fitted(picture: Image, size: tuple[int, int]) -> Image:
-    """The picture as large as fits into size (width, height), on black."""
-    height, width = picture.shape[:2]
-    if 0 <= width - size[0] <= 1 and 0 <= height - size[1] <= 1:
-        return np.ascontiguousarray(picture[: size[1], : size[0]])
-    scale = min(size[0] / width, size[1] / height)
-    small = cv2.resize(
-        picture, (max(round(width * scale), 1), max(round(height * scale), 1)), interpolation=cv2.INTER_AREA
-    )
-    fitted = np.zeros((size[1], size[0], 3), np.uint8)
-    x, y = (size[0] - small.shape[1]) // 2, (size[1] - small.shape[0]) // 2
-    fitted[y : y + small.shape[0], x : x + small.shape[1]] = small
-    return fitted

@@ -15,18 +15,20 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 import cv2
 
-from runtime.errors import SourceError, UsageError
-from runtime.files import VideoSource, open_file
-from runtime.live import (
-    STREAM_TIMEOUT_SECONDS,
+from runtime.capture import (
+    AS_THEY_COME,
     Capture,
-    LiveSource,
     PicameraCapture,
+    SourceSettings,
     camera_names,
     open_camera,
     open_stream,
+    without_password,
 )
-from runtime.pictures import UPRIGHT, Flip, Orientation, to_frame
+from runtime.errors import SourceError, UsageError
+from runtime.files import VideoSource, open_file
+from runtime.live import LiveSource
+from runtime.pictures import UPRIGHT, Orientation, to_frame
 from runtime.values import Frame, Image
 
 if TYPE_CHECKING:
@@ -72,48 +74,35 @@ class FrameSource(Protocol):
         ...
 
 
-def open_source(
-    text: str,
-    *,
-    size: tuple[int, int] = (640, 480),
-    fps: float = 30.0,
-    rotate: int = 0,
-    flip: Flip = "none",
-    allow_demo: bool = True,
-) -> FrameSource:
+def open_source(text: str, settings: SourceSettings = AS_THEY_COME, *, allow_demo: bool = True) -> FrameSource:
     """Open a source by its name.
 
     Args:
         text: ``auto``; a camera's index (``0``) or device (``/dev/video0``); a video file, a picture or a folder of
             pictures; an address (``http…``, ``rtsp…``); ``picamera``; ``demo``.
-        size: width, height asked of a camera; the demo's size. Files and streams keep their own.
-        fps: pictures per second asked of a camera; the rate at which a folder's pictures count as shown.
-        rotate: degrees clockwise: 0, 90, 180 or 270.
-        flip: ``none``, ``horizontal``, ``vertical`` or ``both``, after the rotation.
+        settings: what is asked of it.
         allow_demo: whether ``auto`` may become the demo where there is no camera.
 
     Returns:
-        The source, open: use it in a ``with`` statement.
+        The source, open: use it in a ``with`` statement. A camera or stream that goes away is opened again.
 
     Raises:
         SourceError: it cannot be opened, or delivers nothing.
-        UsageError: the demo was to be turned.
+        UsageError: the demo was to be turned, or there is no such turn.
     """
-    orientation = Orientation(rotate, flip)
+    orientation = Orientation(settings.rotate, settings.flip)
     if text == "auto":
-        return _open_auto(size, fps, orientation, allow_demo)
+        return _open_auto(settings, allow_demo)
     if text == "demo":
         if orientation != UPRIGHT:
             raise UsageError("the demo is drawn upright: leave out --rotate and --flip, or name another --source")
-        return DemoSource(size)
-    if text == "picamera":
-        return LiveSource(text, lambda: PicameraCapture(size, fps), fps=fps, orientation=orientation)
-    if text.isdecimal() or text.startswith("/dev/"):
+        return DemoSource(settings.size)
+    if text == "picamera" or text.isdecimal() or text.startswith("/dev/"):
         log.info("opening camera %s …", text)
-        return LiveSource(text, lambda: open_camera(text, size, fps), fps=fps, orientation=orientation)
+        return LiveSource(text, lambda: _open_named(text, settings), settings)
     if "://" in text:
-        return _open_url(text, fps, orientation)
-    return open_file(text, fps, orientation)
+        return _open_url(text, settings)
+    return open_file(text, settings.fps, orientation)
 
 
 class DemoSource:
@@ -179,29 +168,56 @@ def auto_source(
     found = "; ".join(failures[:3]) or "none is connected"  # a Pi has a dozen devices that are no cameras
     if open_demo is None:
         raise SourceError(
-            f"no camera ({found}): plug one in or name a --source; the demo takes its place on a screen only"
+            f"no camera ({found}): plug one in, or name a --source; where results are written, "
+            "the demo takes no camera's place unless named"
         )
     log.warning("NO CAMERA (%s): showing the built-in demo instead", found)
     return open_demo()
 
 
-def _open_auto(size: tuple[int, int], fps: float, orientation: Orientation, allow_demo: bool) -> FrameSource:
+def _open_named(name: str, settings: SourceSettings) -> Capture:
+    return PicameraCapture(settings) if name == "picamera" else open_camera(name, settings)
+
+
+def _open_auto(settings: SourceSettings, allow_demo: bool) -> FrameSource:
+    def open_demo() -> DemoSource:
+        if (settings.rotate, settings.flip) != (0, "none"):
+            log.warning("--rotate and --flip are left out: the demo is drawn upright")
+        return DemoSource(settings.size)
+
     def open_live(name: str) -> LiveSource:
-        def open_capture() -> Capture:
-            return PicameraCapture(size, fps) if name == "picamera" else open_camera(name, size, fps)
+        return LiveSource(name, lambda: _open_named(name, settings), settings, timeout_seconds=AUTO_SECONDS)
 
-        return LiveSource(name, open_capture, fps=fps, orientation=orientation, timeout_seconds=AUTO_SECONDS)
-
-    names = camera_names()
-    if sys.platform == "linux" and find_spec("picamera2"):
-        names.insert(0, "picamera")
-    return auto_source(names, open_live, (lambda: DemoSource(size)) if allow_demo else None)
+    if settings.wait:
+        return LiveSource("auto", lambda: _first_that_delivers(settings), settings)
+    return auto_source(_auto_names(), open_live, open_demo if allow_demo else None)
 
 
-def _open_url(url: str, fps: float, orientation: Orientation) -> FrameSource:
+def _auto_names() -> list[str]:
+    on_pi = sys.platform == "linux" and find_spec("picamera2")
+    return ["picamera", *camera_names()] if on_pi else camera_names()
+
+
+def _first_that_delivers(settings: SourceSettings) -> Capture:
+    for name in _auto_names():
+        try:
+            capture = _open_named(name, settings)
+        except SourceError:
+            continue
+        if capture.read()[0]:
+            return capture
+        capture.release()
+    raise SourceError("no camera is connected, or none delivers a picture")
+
+
+def _open_url(url: str, settings: SourceSettings) -> FrameSource:
     """A stream; or, where the address leads to a video with an end, that video, of which no frame is dropped."""
-    log.info("opening %s …", url)
+    name = without_password(url)
+    log.info("opening %s …", name)
+    if settings.wait:
+        return LiveSource(name, lambda: open_stream(url), settings)
     capture = open_stream(url)
     if capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0:
-        return VideoSource(url, capture, orientation=orientation)
-    return LiveSource(url, lambda: capture, fps=fps, orientation=orientation, timeout_seconds=STREAM_TIMEOUT_SECONDS)
+        return VideoSource(name, capture, orientation=Orientation(settings.rotate, settings.flip))
+    opened = iter([capture])
+    return LiveSource(name, lambda: next(opened, None) or open_stream(url), settings)

@@ -78,12 +78,14 @@ class Frame:
         color: uint8 BGR (H, W, 3) of the same size, or None where the source delivers luma alone.
         index: 0 for a source's first frame; counts dropped frames too.
         seconds: time since the source's first frame, by the source's own clock.
+        file: the picture file that it was read from; empty where frames have no files of their own.
     """
 
     luma: Image
     color: Image | None
     index: int
     seconds: float
+    file: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -158,6 +160,7 @@ class Result:
         numbers: the readings as numbers, in reading order; each reading is in exactly one.
         milliseconds: time per stage, wall clock: ``detect``, ``classify``, ``total``.
         hint: where nothing was read, why, in a few words for the user (``"too dark"``); else empty.
+        left_out: candidates that were not looked at, since there were more than a frame is given time for.
     """
 
     readings: tuple[Reading, ...]
@@ -165,3 +168,4 @@ class Result:
     numbers: tuple[Number, ...]
     milliseconds: Mapping[str, float] = field(default_factory=dict)
     hint: str = ""
+    left_out: int = 0

@@ -20,7 +20,10 @@ from runtime.values import Frame, Image, Result
 
 log = logging.getLogger(__name__)
 
-KEYS = ("q, Esc\tquit", "space\tpause, go on", "s\tsave the picture", "h\tshow or hide this")
+KEYS = (
+    *("q, Esc\tquit", "space\tpause, go on", "s\tsave the picture"),
+    *("o\thide or show what was read", "h\tshow or hide this"),
+)
 """What the keys do: key, tab, meaning."""
 
 
@@ -64,42 +67,67 @@ class WindowSink(Closing):
         self._live = live
         self._clock = clock
         self._folder = folder
-        self._started: float | None = None
+        self._opened, self._started = False, 0.0
         self._picture: Image | None = None
-        self._help = self._paused = False
+        self._index = 0
+        self._trouble = ""
+        self._help = self._paused = self._bare = False
         self._frames = 0
 
     def write(self, frame: Frame, result: Result) -> None:
-        """Show the picture and handle keys until the next one is due; while paused, until the user goes on."""
-        self._picture = self._draw(frame, result)
+        """Show the picture and handle keys until the next one is due.
+
+        Paused, a file waits until the user goes on; a live source is read on, and its picture stands still here alone.
+        """
+        if self._picture is None or not self._paused:
+            self._picture, self._index = self._drawn(frame, result), frame.index
         self._frames += 1
-        if self._started is None:
+        self._trouble = ""
+        if not self._opened:
             self._windows.open(self.title, self._picture.shape[1::-1])
-            self._started = self._clock() - frame.seconds
+            self._opened, self._started = True, self._clock() - frame.seconds
         self._show()
         if self._live:
-            self._handle(self._windows.key(0.001), frame)
+            self._poll()
             return
         while not self.stop_asked:
             wait = frame.seconds - (self._clock() - self._started)
-            self._handle(self._windows.key(min(max(wait, 0.001), 0.1)), frame)
+            self._handle(self._windows.key(min(max(wait, 0.001), 0.1)))
             if wait <= 0.1:
                 break
         # Having fallen behind, go on from here rather than hurry after.
         self._started = max(self._started, self._clock() - frame.seconds - 0.1)
 
+    def idle(self, trouble: str) -> None:
+        """Stay responsive while no frame comes, and show why none does."""
+        if self._opened:
+            self._trouble = trouble
+            self._show()
+            self._poll()
+
     def close(self) -> None:
         """Close the window; a single picture stays until a key is pressed."""
-        if self._started is None:
+        if not self._opened:
             return
         if self._frames == 1 and not self._live and not self.stop_asked:
             while not self._windows.key(0.1) and self._windows.is_open(self.title):
                 pass
-        self._started = None
+        self._opened = False
         self._windows.close(self.title)
 
-    def _handle(self, key: str, frame: Frame) -> None:
-        self._act(key, frame)
+    def _drawn(self, frame: Frame, result: Result) -> Image:
+        if not self._bare:
+            return self._draw(frame, result)
+        return cv2.cvtColor(frame.luma, cv2.COLOR_GRAY2BGR) if frame.color is None else frame.color
+
+    def _poll(self) -> None:
+        """Handle a key of a live source's window, if one was pressed."""
+        key = self._windows.key(0.001)
+        self._paused ^= key == " "
+        self._act(key)
+
+    def _handle(self, key: str) -> None:
+        self._act(key)
         if key != " ":
             return
         paused = self._clock()
@@ -109,19 +137,20 @@ class WindowSink(Closing):
         while not self.stop_asked and key != " ":
             key = self._windows.key(0.1)
             if key != " ":
-                self._act(key, frame)
+                self._act(key)
         self._paused = False
-        if self._started is not None:
-            self._started += self._clock() - paused
+        self._started += self._clock() - paused
 
-    def _act(self, key: str, frame: Frame) -> None:
+    def _act(self, key: str) -> None:
         if key in ("q", "esc") or not self._windows.is_open(self.title):
             self.stop_asked = True
         elif key == "h":
             self._help = not self._help
             self._show()
+        elif key == "o":
+            self._bare = not self._bare
         elif key == "s" and self._picture is not None:
-            path = unused_path(self._folder / f"edge-digits-{frame.index:06d}.png")
+            path = unused_path(self._folder / f"edge-digits-{self._index:06d}.png")
             if cv2.imwrite(str(path), self._picture):
                 log.info("saved %s", path)
             else:
@@ -135,6 +164,8 @@ class WindowSink(Closing):
             picture = panel(picture, "Keys", KEYS)
         if self._paused:
             picture = banner(picture, "Paused", "space: go on")
+        elif self._trouble:
+            picture = banner(picture, "No picture", self._trouble)
         self._windows.show(self.title, picture)
 
 

@@ -119,3 +119,16 @@ def test_the_committed_parity_report_is_of_the_shipped_bundle_and_says_ship() ->
     assert verified == pytest.approx(exported)
     assert report["ship"] is True
     assert "**Ship it" in (folder / "parity.md").read_text(encoding="utf-8")
+
+
+def test_the_configuration_of_the_service_is_one(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "service.md").read_text(encoding="utf-8")
+    (toml,) = re.findall(r"^```toml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    (tmp_path / "service.toml").write_text(toml.replace('"0"', '"gone.mp4"').replace("/var/lib", str(tmp_path)))
+    done = run("-m", "runtime.camera", "--config", "service.toml", folder=tmp_path)
+    (line,) = done.stderr.splitlines()
+    assert json.loads(line)["message"].startswith("cannot open gone.mp4")
+    assert done.returncode == 1
+    unit = re.search(r"^ExecStart=(.*)$", text, re.MULTILINE)
+    assert unit
+    assert "-m runtime.camera --config" in unit[1]

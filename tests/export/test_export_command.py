@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -14,6 +14,7 @@ import pytest
 from export.__main__ import main
 from runtime.bundle import load_bundle
 from tests.mnist import mnist_folder
+from tests.refusal import refusal
 
 ROOT = Path(__file__).resolve().parents[2]
 GREETING = re.compile(
@@ -27,15 +28,7 @@ def command(module: str, *arguments: str | Path) -> subprocess.CompletedProcess[
     )
 
 
-def refused(capsys: pytest.CaptureFixture[str], arguments: Sequence[str | Path], code: int) -> str:
-    """Run a command that must end with this code and one line of error, which is returned."""
-    assert main([str(argument) for argument in arguments]) == code
-    out, err = capsys.readouterr()
-    errors = [line for line in err.splitlines() if line != "loading TensorFlow"]
-    assert out == ""
-    assert len(errors) == 1
-    assert errors[0].startswith("error: ")
-    return errors[0]
+refused = partial(refusal, main)
 
 
 @pytest.fixture

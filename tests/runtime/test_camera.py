@@ -8,80 +8,23 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import cv2
-import numpy as np
-import numpy.typing as npt
 import pytest
 
-from runtime.backends import ArtifactClassifier
-from runtime.bundle import Artifact, TensorSpec
-from runtime.camera import Overlay, main, run
-from runtime.errors import SinkError, SourceError
+from runtime.camera import main
+from runtime.capture import SourceSettings
+from runtime.errors import SourceError
 from runtime.files import VideoSource
 from runtime.live import LiveSource
-from runtime.pages import DrawnDigit
-from runtime.scoring import Score
+from runtime.pipeline import run
 from runtime.sources import DemoSource, FrameSource, open_source
 from runtime.stopping import StopSignals
-from runtime.values import Box, Frame, Image, Prediction, Reading, Result
-
-LABELS = (*"0123456789", "none")
-
-
-class SevenReader(ArtifactClassifier):
-    """Says of all ink that it is a 7."""
-
-    def __init__(self, **_: Any) -> None:
-        spec = TensorSpec((1, 28, 28, 1), "uint8"), TensorSpec((1, len(LABELS)), "float32")
-        super().__init__(LABELS, Artifact("sevens", "", "", 0, "litert", "x", *spec, 1.0, accept=0.6, unsure=0.3))
-
-    def _invoke(self, pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        return np.where(np.arange(len(LABELS)) == 7, 9.0, 0.0).astype(np.float32)
-
-
-def sheet(*bars: tuple[int, int], size: tuple[int, int] = (320, 240)) -> Image:
-    """White paper with upright bars of ink, 12 x 48, at these places (x, y)."""
-    picture = np.full((size[1], size[0], 3), 230, np.uint8)
-    for x, y in bars:
-        picture[y : y + 48, x : x + 12] = 20
-    return picture
-
-
-def drawn(label: str, x: int, y: int) -> DrawnDigit:
-    return DrawnDigit(label, Box(x, y, 12, 48), "")
-
-
-class ListSource:
-    """Yields frames, then raises what it is told to."""
-
-    name = "list"
-    fps = 30.0
-    live = False
-    dropped = 0
-
-    def __init__(self, pictures: Iterable[Image], error: Exception | None = None) -> None:
-        self.pictures, self.error = pictures, error
-        self.entered = self.exited = False
-
-    def __enter__(self) -> Self:
-        self.entered = True
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.exited = True
-
-    def __iter__(self) -> Iterator[Frame]:
-        for index, picture in enumerate(self.pictures):
-            yield Frame(picture[:, :, 0].copy(), picture, index, index / 30)
-        if self.error:
-            raise self.error
+from runtime.values import Frame, Image, Result
+from tests.runtime.fakes import ListSource, SevenReader, drawn, nothing, sheet
 
 
 class Command:
@@ -89,76 +32,15 @@ class Command:
 
     def __init__(self, source: FrameSource | None = None) -> None:
         self.source = source
-        self.asked: dict[str, Any] = {}
+        self.text, self.settings, self.demo_allowed = "", SourceSettings(), False
         self.out = io.StringIO()
 
     def __call__(self, *argv: str) -> int:
-        def open_frames(text: str, **options: Any) -> FrameSource:
-            self.asked = {"text": text, **options}
-            return open_source(text, **options) if self.source is None else self.source
+        def open_frames(text: str, settings: SourceSettings, *, allow_demo: bool) -> FrameSource:
+            self.text, self.settings, self.demo_allowed = text, settings, allow_demo
+            return open_source(text, settings, allow_demo=allow_demo) if self.source is None else self.source
 
         return main(["--display", "none", *argv], load=SevenReader, open_frames=open_frames, stdout=self.out)
-
-
-class Recorder:
-    """A sink that keeps what it is given."""
-
-    def __init__(self, error: Exception | None = None) -> None:
-        self.indices: list[int] = []
-        self.error = error
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        pass
-
-    def write(self, frame: Frame, result: Result) -> None:
-        self.indices.append(frame.index)
-        if self.error:
-            raise self.error
-
-
-def nothing(frame: Frame) -> Result:
-    return Result((), (), ())
-
-
-class TestRun:
-    def test_every_sink_gets_every_frame_in_order(self) -> None:
-        sinks = [Recorder(), Recorder()]
-        summary = run(ListSource([sheet()] * 5), nothing, sinks)
-        assert [sink.indices for sink in sinks] == [[0, 1, 2, 3, 4]] * 2
-        assert (summary.frames, summary.score) == (5, None)
-        assert 0 < summary.recognizing < summary.seconds
-
-    def test_it_ends_after_as_many_frames_as_asked(self) -> None:
-        sink = Recorder()
-        assert run(ListSource([sheet()] * 5), nothing, [sink], max_frames=2).frames == 2
-        assert sink.indices == [0, 1]
-
-    def test_it_ends_when_a_sink_asks_it_to(self) -> None:
-        sink = Recorder()
-        assert run(ListSource([sheet()] * 5), nothing, [sink], stop=lambda: len(sink.indices) == 3).frames == 3
-
-    def test_readings_are_scored_against_the_truth_of_their_frame(self) -> None:
-        def read(frame: Frame) -> Result:
-            return Result((Reading(Box(10, 10, 12, 48), "7", 0.9, Prediction(np.ones(1))),), (), ())
-
-        truths = [(drawn("7", 10, 10),), (drawn("1", 10, 10), drawn("7", 90, 10)), ()]
-        summary = run(ListSource([sheet()] * 3), read, [], truth=lambda index: truths[index])
-        assert summary.score == Score(right=1, wrong=1, missed=1, invented=1)
-
-    def test_what_was_read_before_the_source_broke_is_with_the_sinks(self) -> None:
-        sink = Recorder()
-        with pytest.raises(SourceError, match="unplugged"):
-            run(ListSource([sheet()] * 3, SourceError("unplugged")), nothing, [sink])
-        assert sink.indices == [0, 1, 2]
-
-    def test_a_sink_that_fails_ends_it(self) -> None:
-        with pytest.raises(SinkError, match="disk full"):
-            run(ListSource([sheet()] * 3), nothing, [Recorder(SinkError("disk full"))])
 
 
 class TestCommand:
@@ -196,19 +78,30 @@ class TestCommand:
 
     def test_options_reach_the_source(self, tmp_path: Path) -> None:
         command = Command(ListSource([sheet()]))
-        flags = ["--source", "0", "--size", "320x200", "--fps", "15", "--rotate", "90", "--flip"]
-        assert command(*flags) == 0
-        expected = {"text": "0", "size": (320, 200), "fps": 15.0, "rotate": 90, "flip": "horizontal"}
-        assert command.asked == {**expected, "allow_demo": True}
+        flags = ["--source", "0", "--size", "320x200", "--fps", "15", "--rotate", "90", "--flip", "--wait"]
+        assert command(*flags, "--exposure", "12.5", "--give-up-seconds", "60", "--frozen-seconds", "0") == 0
+        assert (command.text, command.demo_allowed) == ("0", True)
+        assert command.settings == SourceSettings(
+            *((320, 200), 15.0, 90, "horizontal", 12.5, None, False, True), give_up_seconds=60, frozen_seconds=0
+        )
 
-    @pytest.mark.parametrize("flags", [["--json", "-"], ["--record", "out.mkv"]])
-    def test_the_demo_is_not_allowed_where_results_go_elsewhere_than_a_screen(
+    @pytest.mark.parametrize(("flags", "color"), [([], False), (["--record", "out.mkv"], True)])
+    def test_color_is_asked_for_where_pictures_are_shown(
+        self, flags: list[str], color: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        command = Command(ListSource([]))
+        assert command("--source", "0", *flags) == 0
+        assert command.settings.color is color
+
+    @pytest.mark.parametrize("flags", [["--json"], ["--record", "out.mkv"], ["--save-unsure", "crops"]])
+    def test_the_demo_is_not_allowed_where_results_are_kept(
         self, flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.chdir(tmp_path)
         command = Command(ListSource([]))
         assert command(*flags) == 0
-        assert command.asked["allow_demo"] is False
+        assert command.demo_allowed is False
 
     def test_the_demo_ends_with_its_score(self) -> None:
         page = sheet((40, 60), (160, 60)), (drawn("7", 40, 60), drawn("1", 160, 60))
@@ -236,7 +129,7 @@ class TestCommand:
         (tmp_path / "c.toml").write_text('source = "1"\nfps = 5\nsize = "320x240"\n')
         command = Command(ListSource([sheet()]))
         assert command("--config", str(tmp_path / "c.toml"), "--fps", "10") == 0
-        assert (command.asked["text"], command.asked["fps"], command.asked["size"]) == ("1", 10.0, (320, 240))
+        assert (command.text, command.settings.fps, command.settings.size) == ("1", 10.0, (320, 240))
 
     def test_a_source_that_raises_midway_is_one_line_and_all_is_let_go(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -297,11 +190,16 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["--source", "huge.png"], 1, "huge.png has 40000 x 40000 = 1600 million pixels"),
         (["--source", "cut.avi"], 1, "of 30 pictures: the file is cut off or damaged"),
         (["--source", "demo", "--rotate", "180"], 2, "the demo is drawn upright"),
-        (["--source", "clip.avi", "--record", "clip.avi"], 2, "--record clip.avi would overwrite what --source names"),
-        (["--json", "a.mkv", "--record", "a.mkv"], 2, "--record a.mkv would overwrite what --json names"),
+        (
+            ["--source", "clip.avi", "--record", "clip.avi"],
+            2,
+            "clip.avi is the --source, which it would overwrite",
+        ),
+        (["--json", "a.mkv", "--record", "a.mkv"], 2, "--record a.mkv is written by --json, which it would"),
         (["--source", "demo", "--record", "out.wmv"], 1, "its name must end in .mkv, .mp4, .avi"),
         (["--source", "demo", "--json", "gone/out"], 1, "cannot write JSON lines to gone/out"),
         (["--source", "demo", "--display", "window"], 1, "cannot show a window: no display"),
+        (["--source", "demo", "--json", "photo.jpg"], 2, "--json photo.jpg looks like a picture to read"),
         (["--source", "sheet.png", "--roi", "300,0,100,100"], 2, "not inside the frame of 320x240"),
         (["--config", "typo.toml"], 2, "typo.toml: unknown key 'souce'; did you mean source?"),
         (["--config", "gone.toml"], 2, "cannot read the configuration gone.toml"),
@@ -327,6 +225,7 @@ def test_bad_input_is_one_line_and_its_exit_code(
         (["--backend", "tensorflow"], "argument --backend: invalid choice: 'tensorflow'"),
         (["--min-confidence", "7"], "argument --min-confidence: '7' is not from 0 to 1"),
         (["--roi", "1,2,3"], "argument --roi: '1,2,3' is not X,Y,W,H"),
+        (["--roi", "-1,0,9,9"], "argument --roi: '-1,0,9,9' is not X,Y,W,H"),
         (["--max-frames", "0"], "argument --max-frames: '0' is not a whole number from 1"),
         (["--max", "3"], "unrecognized arguments: --max 3"),
         (["extra"], "unrecognized arguments: extra"),
@@ -355,19 +254,6 @@ def test_help_shows_examples_and_defaults(capsys: pytest.CaptureFixture[str]) ->
 def test_a_model_that_is_not_there_is_named(argv: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--source", "demo", "--display", "none", *argv]) == 1
     assert message in capsys.readouterr().err
-
-
-class TestOverlay:
-    def test_each_frame_is_drawn_once_though_asked_for_twice(self) -> None:
-        overlay = Overlay(clock=iter(range(100)).__next__)
-        frames = [Frame(sheet()[:, :, 0], sheet(), index, 0.0) for index in range(2)]
-        first = overlay(frames[0], nothing(frames[0]))
-        assert overlay(frames[0], nothing(frames[0])) is first
-        assert overlay(frames[1], nothing(frames[1])) is not first
-
-    def test_a_frame_of_luma_alone_can_be_drawn_on(self) -> None:
-        frame = Frame(sheet()[:, :, 0], None, 0, 0.0)
-        assert Overlay()(frame, nothing(frame)).shape[2] == 3
 
 
 class TestSignals:
@@ -453,12 +339,27 @@ def test_the_demo_is_read_end_to_end_with_nothing_but_the_shipped_model(tmp_path
     assert len(errors.splitlines()) == 2
 
 
-def test_no_evidence_goes_from_one_picture_of_a_folder_to_the_next(tmp_path: Path) -> None:
-    page = np.full((240, 320), 230, np.uint8)
-    page[80:160, 140:160] = 20
+@pytest.fixture
+def pages(tmp_path: Path) -> Path:
+    """A folder with two pages of one upright bar each."""
     for name in ("a.png", "b.png"):
-        cv2.imwrite(str(tmp_path / name), page)
-    out = io.StringIO()
-    assert main(["--source", str(tmp_path), "--display", "none", "--json", "-"], load=SevenReader, stdout=out) == 0
-    readings = [json.loads(line)["readings"] for line in out.getvalue().splitlines()]
-    assert [[reading["track"] for reading in found] for found in readings] == [[0], [0]]
+        cv2.imwrite(str(tmp_path / name), sheet((140, 80)))
+    return tmp_path
+
+
+def test_no_evidence_goes_from_one_picture_of_a_folder_to_the_next(pages: Path) -> None:
+    command = Command()
+    assert command("--source", str(pages), "--json") == 0
+    lines = [json.loads(line) for line in command.out.getvalue().splitlines()]
+    assert [[reading["track"] for reading in line["readings"]] for line in lines] == [[0], [0]]
+    assert [line["file"] for line in lines] == [str(pages / "a.png"), str(pages / "b.png")]
+
+
+def test_each_picture_of_a_folder_has_its_line_and_one_left_out_is_a_failure(
+    pages: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (pages / "broken.png").write_bytes(b"no picture")
+    command = Command()
+    assert command("--source", str(pages)) == 1
+    assert command.out.getvalue() == f"{pages}/a.png: 7 (1 digit)\n{pages}/b.png: 7 (1 digit)\n"
+    assert "1 left out" in capsys.readouterr().err

@@ -75,7 +75,7 @@ def test_reading_a_frame_loads_one_interpreter_and_no_training_framework(backend
 def test_the_public_names_are_those_of_the_design() -> None:
     design = {"load_classifier", "open_source", "Recognizer"} | classes_of(values) | classes_of(errors)
     # And what their signatures speak of.
-    assert set(runtime.__all__) == design | {"Classifier", "FrameSource", "RecognizerSettings"}
+    assert set(runtime.__all__) == design | {"Classifier", "FrameSource", "RecognizerSettings", "SourceSettings"}
     assert runtime.__all__ == sorted(runtime.__all__)
 
 

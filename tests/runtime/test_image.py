@@ -7,40 +7,23 @@ import os
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import pytest
 
-from runtime.backends import ArtifactClassifier
-from runtime.bundle import Artifact, TensorSpec
 from runtime.errors import SinkError
 from runtime.image import AnnotatedFolder, main
 from runtime.values import Image
-
-LABELS = (*"0123456789", "none")
-
-
-class SevenReader(ArtifactClassifier):
-    """Says of all ink that it is a 7."""
-
-    def __init__(self, **_: Any) -> None:
-        spec = TensorSpec((1, 28, 28, 1), "uint8"), TensorSpec((1, len(LABELS)), "float32")
-        super().__init__(LABELS, Artifact("sevens", "", "", 0, "litert", "x", *spec, 1.0, accept=0.6, unsure=0.3))
-
-    def _invoke(self, pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        return np.where(np.arange(len(LABELS)) == 7, 9.0, 0.0).astype(np.float32)
+from tests.refusal import refusal
+from tests.runtime.fakes import SevenReader, sheet
 
 
-def sheet(bars: int = 0, size: tuple[int, int] = (320, 240)) -> Image:
+def row(bars: int = 0, size: tuple[int, int] = (320, 240)) -> Image:
     """White paper with upright bars of ink next to each other."""
-    picture = np.full((size[1], size[0], 3), 230, np.uint8)
-    for i in range(bars):
-        picture[90:138, 40 + 30 * i : 52 + 30 * i] = 20
-    return picture
+    return sheet(*((40 + 30 * i, 90) for i in range(bars)), size=size)
 
 
 @pytest.fixture
@@ -49,7 +32,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     for name, bars in (("blank.png", 0), ("two.jpg", 2), ("pages/p10.png", 1), ("pages/p2.png", 3)):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        cv2.imwrite(name, sheet(bars))
+        cv2.imwrite(name, row(bars))
     (tmp_path / "zero.png").touch()
     (tmp_path / "notes.txt").write_text("no picture")
     (tmp_path / "empty").mkdir()
@@ -90,6 +73,23 @@ def test_json_lines_are_those_of_the_camera_with_the_file_added() -> None:
     assert {reading["track"] for value in values for reading in value["readings"]} == {0}
 
 
+def test_json_lines_can_go_to_a_file(folder: Path) -> None:
+    code, lines = read("two.jpg", "--json", "out.jsonl")
+    assert (code, lines) == (0, [])
+    assert json.loads((folder / "out.jsonl").read_text())["file"] == "two.jpg"
+
+
+@pytest.mark.parametrize(("target", "reason"), [("two.jpg", "is one of the pictures"), ("new.jpg", "looks like a pic")])
+def test_json_lines_never_go_over_a_picture(
+    folder: Path, target: str, reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (folder / "two.jpg").read_bytes()
+    text = refusal(partial(main, load=SevenReader), capsys, ["--json", target, "two.jpg", "blank.png"], 2)
+    assert reason in text
+    assert (folder / "two.jpg").read_bytes() == before
+    assert not (folder / "new.jpg").exists()
+
+
 @pytest.mark.usefixtures("folder")
 def test_pictures_that_cannot_be_read_are_told_and_the_others_are_read(capfd: pytest.CaptureFixture[str]) -> None:
     code, lines = read("zero.png", "two.jpg", "notes.txt", "gone.png", "empty", "blank.png")
@@ -106,9 +106,9 @@ def test_pictures_that_cannot_be_read_are_told_and_the_others_are_read(capfd: py
 
 @pytest.mark.usefixtures("folder")
 def test_a_region_outside_one_picture_does_not_stop_the_others(capfd: pytest.CaptureFixture[str]) -> None:
-    cv2.imwrite("small.png", sheet(1, (100, 100)))
+    cv2.imwrite("small.png", row(1, (100, 100)))
     code, lines = read("small.png", "two.jpg", "--roi", "0,0,200,200")
-    assert code == 1
+    assert code == 2
     assert lines == ["two.jpg: 77 (2 digits)"]
     assert capfd.readouterr().err == (
         "error: small.png: the region of interest [0, 0, 200, 200] is not inside the frame of 100x100\n"
@@ -130,7 +130,7 @@ def test_annotated_pictures_are_written_and_the_inputs_stay(folder: Path) -> Non
 
 def test_pictures_of_one_name_from_two_folders_are_both_kept(folder: Path) -> None:
     (folder / "other").mkdir()
-    cv2.imwrite("other/p2.bmp", sheet(1))
+    cv2.imwrite("other/p2.bmp", row(1))
     code, _ = read("pages/p2.png", "other/p2.bmp", "--annotate", "made/here")
     assert code == 0
     assert sorted(path.name for path in (folder / "made" / "here").iterdir()) == ["p2-2.png", "p2.png"]
@@ -158,7 +158,7 @@ def test_results_that_cannot_be_written_are_one_error(capsys: pytest.CaptureFixt
 def test_an_annotated_picture_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.png").mkdir()
     with pytest.raises(SinkError, match=r"cannot write .*a\.png: Is a directory"):
-        AnnotatedFolder(tmp_path, []).write(Path("a.png"), sheet())
+        AnnotatedFolder(tmp_path, []).write(Path("a.png"), row())
 
 
 def test_a_photo_of_twelve_megapixels_is_read_within_bounds(tmp_path: Path) -> None:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from runtime.config import parse as parse_options
 from runtime.errors import UsageError
+from runtime.messages import messages_on_stderr
 from runtime.options import (
     HelpFormatter,
     add_model_options,
     add_reading_options,
-    messages_on_stderr,
-    parse_with_config,
     positive_number,
     probability,
     recognizer_settings,
@@ -39,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
 
 def parse(parser: argparse.ArgumentParser, path: Path, toml: str, *flags: str) -> argparse.Namespace:
     path.write_text(toml, encoding="utf-8")
-    return parse_with_config(parser, ["--config", str(path), *flags])
+    return parse_options(parser, ["--config", str(path), *flags])
 
 
 def test_a_configuration_has_the_names_of_the_flags_and_they_win_over_it(
@@ -54,7 +54,7 @@ def test_a_configuration_has_the_names_of_the_flags_and_they_win_over_it(
 
 
 def test_without_a_configuration_the_defaults_hold(parser: argparse.ArgumentParser) -> None:
-    options = parse_with_config(parser, [])
+    options = parse_options(parser, [])
     assert (options.source, options.size, options.min_confidence) == ("auto", (640, 480), None)
 
 
@@ -88,13 +88,13 @@ def test_the_key_that_is_wrong_is_named(
 
 def test_a_missing_configuration_is_named(parser: argparse.ArgumentParser) -> None:
     with pytest.raises(UsageError, match=r"cannot read the configuration gone\.toml: No such file"):
-        parse_with_config(parser, ["--config=gone.toml"])
+        parse_options(parser, ["--config=gone.toml"])
 
 
 def test_bytes_that_are_no_text_are_refused(parser: argparse.ArgumentParser, tmp_path: Path) -> None:
     (tmp_path / "c.toml").write_bytes(b"source = '\xff\xfe'")
     with pytest.raises(UsageError, match="is not valid TOML"):
-        parse_with_config(parser, ["--config", str(tmp_path / "c.toml")])
+        parse_options(parser, ["--config", str(tmp_path / "c.toml")])
 
 
 @pytest.mark.parametrize("text", ["640", "640x", "x480", "15x15", "640x10001", "-1x480", "6 40x480", "²0x480"])
@@ -119,6 +119,12 @@ def test_no_such_probabilities(text: str) -> None:
 def test_no_such_rates(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError):
         positive_number(text)
+
+
+def test_a_value_that_begins_with_a_minus_reaches_its_option(parser: argparse.ArgumentParser) -> None:
+    with pytest.raises(SystemExit):
+        parse_options(parser, ["--roi", "-1,2,3,4"])
+    assert parse_options(parser, ["--source", "-1.avi"]).source == "-1.avi"
 
 
 def test_help_shows_each_default_that_there_is(parser: argparse.ArgumentParser) -> None:

@@ -1,15 +1,13 @@
 from __future__ import annotations
 
 import logging
+import resource
 import struct
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from itertools import pairwise
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -18,26 +16,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runtime.capture import SourceSettings
 from runtime.errors import SourceError, UsageError
 from runtime.files import PictureSource
-from runtime.live import LiveSource, PicameraCapture, open_camera
 from runtime.pages import DrawnDigit
 from runtime.pictures import Flip, Orientation, natural_key, picture_size, read_picture, to_frame
 from runtime.sources import DemoSource, FrameSource, auto_source, open_source
 from runtime.values import Box, Frame, Image
-
-
-def plain(value: int, width: int = 64, height: int = 48) -> Image:
-    return np.full((height, width, 3), value, np.uint8)
-
-
-def quadrants() -> Image:
-    """Gray levels 10 and 20 above 30 and 40: any turn can be told from any other."""
-    return np.kron(np.array([[10, 20], [30, 40]], np.uint8), np.ones((20, 30), np.uint8))
-
-
-def corners(luma: Image) -> tuple[int, int, int, int]:
-    return int(luma[0, 0]), int(luma[0, -1]), int(luma[-1, 0]), int(luma[-1, -1])
+from tests.runtime.fakes import corners, plain, quadrants
 
 
 def write_video(path: Path, values: list[int], size: tuple[int, int] = (64, 48), fps: float = 25.0) -> Path:
@@ -62,33 +48,6 @@ def png_header(width: int, height: int) -> bytes:
 def collect(source: FrameSource, frames: list[Frame]) -> None:
     for frame in source:
         frames.append(frame)  # noqa: PERF402 - one by one: what came before an error is kept
-
-
-class ScriptedCapture:
-    """Delivers pictures whose gray level is their number; what comes after them is up to the script."""
-
-    def __init__(self, count: int, *, then: Callable[[], tuple[bool, Image | None]], pace_seconds: float = 0.0) -> None:
-        self.count, self.then, self.pace = count, then, pace_seconds
-        self.reads = 0
-        self.released = threading.Event()
-        self.readers: set[str] = set()
-
-    def read(self) -> tuple[bool, Image | None]:
-        self.readers.add(threading.current_thread().name)
-        time.sleep(self.pace)
-        self.reads += 1
-        return (True, plain(self.reads - 1)) if self.reads <= self.count else self.then()
-
-    def release(self) -> None:
-        self.released.set()
-
-
-def fail() -> tuple[bool, None]:
-    return False, None
-
-
-def forever() -> ScriptedCapture:
-    return ScriptedCapture(10**9, then=fail, pace_seconds=0.002)
 
 
 class TestFiles:
@@ -139,10 +98,11 @@ class TestFiles:
             cv2.imwrite(str(tmp_path / f"page{number}.png"), plain(number))
         (tmp_path / "notes.txt").write_text("not a picture")
         (tmp_path / ".hidden.png").write_bytes(b"")
-        with open_source(str(tmp_path), fps=10) as source:
+        with open_source(str(tmp_path), SourceSettings(fps=10)) as source:
             frames = list(source)
         assert [int(frame.luma[0, 0]) for frame in frames] == [1, 2, 9, 10]
         assert [frame.seconds for frame in frames] == pytest.approx([0, 0.1, 0.2, 0.3])
+        assert [Path(frame.file).name for frame in frames] == ["page1.png", "page2.png", "page9.png", "page10.png"]
 
     def test_an_unreadable_picture_in_a_folder_is_named_counted_and_passed_over(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -197,7 +157,7 @@ class TestFiles:
         self, tmp_path: Path, rotate: int, flip: Flip, expected: tuple[int, ...]
     ) -> None:
         cv2.imwrite(str(tmp_path / "picture.png"), quadrants())
-        with open_source(str(tmp_path / "picture.png"), rotate=rotate, flip=flip) as source:
+        with open_source(str(tmp_path / "picture.png"), SourceSettings(rotate=rotate, flip=flip)) as source:
             (frame,) = source
         assert corners(frame.luma) == expected
         assert frame.color is not None
@@ -205,7 +165,7 @@ class TestFiles:
 
     @pytest.mark.parametrize(("rotate", "flip"), [(45, "none"), (0, "sideways")])
     def test_other_turns_are_a_mistake_of_the_caller(self, rotate: int, flip: Any) -> None:
-        with pytest.raises(ValueError, match=r"rotate is|flip is"):
+        with pytest.raises(UsageError, match=r"rotate is 45; expected|flip is 'sideways'; expected"):
             Orientation(rotate, flip)
 
 
@@ -252,6 +212,15 @@ class TestPictures:
             read_picture(tmp_path / name)
         assert "\n" not in str(raised.value)
         assert capfd.readouterr() == ("", "")  # and the decoders say nothing of their own
+
+    def test_a_chunk_that_says_it_has_gigabytes_takes_no_memory(self, tmp_path: Path) -> None:
+        content = bytearray(cv2.imencode(".png", quadrants())[1].tobytes())
+        content[33:37] = b"\xab\0\0\0"  # the length of the pixels' chunk
+        (tmp_path / "long.png").write_bytes(content)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        with pytest.raises(SourceError, match="damaged or truncated"):
+            read_picture(tmp_path / "long.png")
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kilobytes
 
     def test_a_picture_over_the_limit_is_refused_before_it_is_decoded(self, tmp_path: Path) -> None:
         (tmp_path / "bomb.bmp").write_bytes(b"BM" + bytes(12) + struct.pack("<Iii", 40, 20_000, -20_000) + bytes(100))
@@ -308,173 +277,6 @@ class TestPictures:
         assert [path.name for path in ordered] == ["007.png", "9.png", "10.png", "a2b9.png", "a2b10.png", "B1.png"]
 
 
-class TestLive:
-    def test_a_slow_consumer_sees_the_latest_picture_and_the_others_are_counted(self) -> None:
-        capture = ScriptedCapture(10**9, then=fail, pace_seconds=0.001)
-        with LiveSource("camera", lambda: capture) as source:
-            frames = []
-            iterator = iter(source)
-            for _ in range(5):
-                time.sleep(0.05)
-                read = capture.reads
-                frame = next(iterator)
-                assert frame.index >= read - 2  # the picture before the one just being read, and no older one
-                frames.append(frame)
-            assert source.dropped >= 4 * 5
-        # Every picture was taken, dropped, or is still in the mailbox.
-        assert capture.reads - len(frames) - source.dropped in (0, 1)
-        indices = [frame.index for frame in frames]
-        assert indices == sorted(set(indices))
-        assert frames[0].seconds == 0
-        assert all(later.seconds > earlier.seconds for earlier, later in pairwise(frames))
-
-    def test_indices_count_the_dropped_ones(self) -> None:
-        gate = threading.Event()
-
-        def wait() -> tuple[bool, None]:
-            gate.wait(10)
-            return False, None
-
-        capture = ScriptedCapture(7, then=wait)
-        with LiveSource("camera", lambda: capture) as source:
-            while capture.reads < 8:
-                time.sleep(0.001)
-            frame = next(iter(source))
-            assert (frame.index, int(frame.luma[0, 0]), source.dropped) == (6, 6, 6)
-            gate.set()
-
-    def test_the_exception_of_the_thread_is_raised_in_the_consumer(self) -> None:
-        def explode() -> tuple[bool, None]:
-            raise OSError("cable cut")
-
-        capture = ScriptedCapture(1, then=explode)
-        with LiveSource("camera", lambda: capture) as source, pytest.raises(OSError, match="cable cut"):
-            collect(source, [])
-        assert capture.released.is_set()
-        assert not alive("capture camera")
-
-    def test_a_camera_that_vanishes_is_an_error_and_one_failed_read_is_not(self) -> None:
-        answers: Iterator[tuple[bool, Image | None]] = iter([(False, None), (True, plain(77))])
-        capture = ScriptedCapture(2, then=lambda: next(answers, (False, None)))
-        frames: list[Frame] = []
-        with (
-            LiveSource("camera 0", lambda: capture) as source,
-            pytest.raises(SourceError, match="camera 0 stopped delivering pictures after 3"),
-        ):
-            collect(source, frames)
-        assert int(frames[-1].luma[0, 0]) == 77
-        assert capture.released.is_set()
-
-    def test_a_consumer_that_stops_early_ends_the_thread_at_once(self) -> None:
-        capture = forever()
-        with LiveSource("camera", lambda: capture) as source:
-            next(iter(source))
-            started = time.monotonic()
-        assert time.monotonic() - started < 1
-        assert capture.released.is_set()
-        assert not alive("capture camera")
-        assert capture.readers == {"capture camera"}
-
-    def test_closing_ends_an_iteration_that_waits(self) -> None:
-        gate = threading.Event()
-
-        def wait() -> tuple[bool, None]:
-            gate.wait(10)
-            return False, None
-
-        source = LiveSource("camera", lambda: ScriptedCapture(1, then=wait))
-        taken: list[Frame] = []
-        consumer = threading.Thread(target=lambda: taken.extend(source))
-        consumer.start()
-        while not taken:
-            time.sleep(0.001)
-        closer = threading.Thread(target=source.close)
-        closer.start()
-        consumer.join(5)
-        assert not consumer.is_alive()
-        gate.set()
-        closer.join(5)
-        assert len(taken) == 1
-
-    def test_a_camera_that_does_not_open_says_why_on_opening(self) -> None:
-        def refuse() -> ScriptedCapture:
-            raise SourceError("no camera at /dev/video9")
-
-        with pytest.raises(SourceError, match="no camera at /dev/video9"):
-            LiveSource("9", refuse)
-
-    def test_a_camera_that_delivers_nothing_is_given_up_in_time(self) -> None:
-        capture = ScriptedCapture(0, then=fail)
-        with pytest.raises(SourceError, match=r"camera delivered no picture within 0\.1 seconds"):
-            LiveSource("camera", lambda: capture, timeout_seconds=0.1)
-        assert capture.released.wait(5)
-
-    def test_its_pictures_are_turned(self) -> None:
-        capture = SimpleNamespace(read=lambda: (True, quadrants()), release=lambda: None)
-        with LiveSource("camera", lambda: capture, orientation=Orientation(90)) as source:
-            frame = next(iter(source))
-        assert corners(frame.luma) == (30, 10, 40, 20)
-        assert frame.color is None  # luma in, luma out
-
-    @pytest.mark.parametrize("name", ["87", "/dev/video87"])
-    def test_a_missing_camera_is_named(self, name: str) -> None:
-        with pytest.raises(SourceError, match=r"no camera at /dev/video87 \(present: "):
-            open_camera(name, (640, 480), 30)
-        with pytest.raises(SourceError, match="no camera at /dev/video87"):
-            open_source(name)
-
-
-class FakePicamera2:
-    """Keeps to the documented interface of Picamera2: configure, start, capture_array, stop, close."""
-
-    def __init__(self) -> None:
-        self.calls: list[str] = []
-
-    def create_video_configuration(self, main: dict[str, Any], controls: dict[str, Any]) -> dict[str, Any]:
-        return {"main": main, "controls": controls}
-
-    def configure(self, configuration: dict[str, Any]) -> None:
-        self.configuration = configuration
-        self.calls.append("configure")
-
-    def start(self) -> None:
-        self.calls.append("start")
-
-    def capture_array(self, name: str) -> Image:
-        assert name == "main"
-        return plain(5, *self.configuration["main"]["size"])
-
-    def stop(self) -> None:
-        self.calls.append("stop")
-
-    def close(self) -> None:
-        self.calls.append("close")
-
-
-class TestPicamera:
-    def test_it_is_asked_for_bgr_bytes_and_let_go_of(self) -> None:
-        camera = FakePicamera2()
-        with LiveSource("picamera", lambda: PicameraCapture((320, 240), 15, lambda: camera)) as source:
-            frame = next(iter(source))
-        assert frame.luma.shape == (240, 320)
-        assert camera.configuration == {
-            "main": {"size": (320, 240), "format": "RGB888"},
-            "controls": {"FrameRate": 15},
-        }
-        assert camera.calls == ["configure", "start", "stop", "close"]
-
-    def test_without_the_package_the_error_names_what_to_install(self) -> None:
-        with pytest.raises(SourceError, match="apt install python3-picamera2"):
-            open_source("picamera")
-
-    def test_without_a_camera_the_error_says_so(self) -> None:
-        def make() -> None:
-            raise IndexError("list index out of range")
-
-        with pytest.raises(SourceError, match="finds no camera"):
-            PicameraCapture((320, 240), 15, make)
-
-
 def still_source(name: str) -> PictureSource:
     return PictureSource(name, [Path("x.png")], read=lambda path: plain(1))
 
@@ -518,7 +320,7 @@ class TestDemo:
         assert source.name == "demo"
 
     def test_the_built_in_clip_has_the_size_asked_for(self) -> None:
-        with open_source("demo", size=(320, 240)) as source:
+        with open_source("demo", SourceSettings(size=(320, 240))) as source:
             frame = next(iter(source))
         assert frame.luma.shape == (240, 320)
         assert isinstance(source, DemoSource)
@@ -526,7 +328,7 @@ class TestDemo:
 
     def test_turning_it_is_refused(self) -> None:
         with pytest.raises(UsageError, match="upright"):
-            open_source("demo", rotate=90)
+            open_source("demo", SourceSettings(rotate=90))
 
 
 class MotionJpeg(BaseHTTPRequestHandler):
@@ -563,7 +365,3 @@ class TestStreams:
     def test_an_address_where_nothing_answers_is_refused(self) -> None:
         with pytest.raises(SourceError, match=r"http://127\.0\.0\.1:9/live does not open as a video stream"):
             open_source("http://127.0.0.1:9/live")
-
-
-def alive(name: str) -> bool:
-    return any(thread.name == name for thread in threading.enumerate())

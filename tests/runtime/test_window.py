@@ -121,21 +121,55 @@ def test_a_live_source_is_never_waited_for() -> None:
     assert windows.time - 100 < 0.01
 
 
-def test_space_pauses_until_space_and_keys_work_meanwhile(tmp_path: Path) -> None:
-    windows = FakeWindows([" ", "", "s", "", " "])
-    with sink(windows, folder=tmp_path) as window:
-        window.write(frame(0), RESULT)
-        assert windows.keys == []
+def test_a_paused_live_source_is_read_on_while_its_picture_stands_still() -> None:
+    windows = FakeWindows(["", " ", "", "", " ", ""])
+    with sink(windows) as window:
+        for index in range(7):
+            window.write(frame(index), RESULT)
+    corner = [int(picture[0, 0, 0]) for picture in windows.shown]
+    assert corner == [0, 1, 1, 1, 1, 5, 6]
+    assert (windows.shown[2] != 1).any()  # says that it is paused
+    assert (windows.shown[5] == 5).all()
+
+
+def test_while_no_frame_comes_the_window_says_why_and_answers_keys() -> None:
+    windows = FakeWindows(["", "", "q"])
+    with sink(windows) as window:
+        window.idle("camera 0 is unplugged")
+        assert windows.opened == []  # nothing to show yet
+        window.write(frame(3), RESULT)
+        window.idle("camera 0 is unplugged")
+        assert (windows.shown[-1] != 3).any()
         assert not window.stop_asked
-    assert (windows.shown[-1] != 0).any()  # says that it is paused
+        window.idle("camera 0 is unplugged")
+        assert window.stop_asked
+
+
+def test_space_pauses_a_file_until_space_and_keys_work_meanwhile(tmp_path: Path) -> None:
+    windows = FakeWindows([" ", "", "s", "", " "])
+    with sink(windows, live=False, folder=tmp_path) as window:
+        window.write(frame(0), RESULT)
+        keys, paused = list(windows.keys), windows.shown[-1]
+        window.write(frame(1), RESULT)
+        assert not window.stop_asked
+    assert keys == []
+    assert (paused != 0).any()  # says so
     assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_quitting_ends_a_pause() -> None:
     windows = FakeWindows([" ", "", "q"])
-    with sink(windows) as window:
+    with sink(windows, live=False) as window:
         window.write(frame(0), RESULT)
         assert window.stop_asked
+
+
+def test_o_hides_what_was_read_and_shows_it_again() -> None:
+    windows = FakeWindows(["", "o", "o", ""])
+    with sink(windows) as window:
+        for index in range(4):
+            window.write(Frame(np.full((48, 64), 200, np.uint8), None, index, 0.0), RESULT)
+    assert [int(picture[0, 0, 0]) for picture in windows.shown] == [0, 1, 200, 3]
 
 
 def test_h_shows_the_keys_and_hides_them_again() -> None:

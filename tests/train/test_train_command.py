@@ -5,12 +5,13 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.mnist import mnist_folder
+from tests.refusal import refusal
 from train.__main__ import main, seed_list
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,15 +25,7 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-def refused(capsys: pytest.CaptureFixture[str], arguments: Sequence[str | Path], code: int) -> str:
-    """Run a command that must end with this code and one line of error, which is returned."""
-    assert main([str(argument) for argument in arguments]) == code
-    out, err = capsys.readouterr()
-    errors = [line for line in err.splitlines() if line != "loading TensorFlow"]
-    assert out == ""
-    assert len(errors) == 1
-    assert errors[0].startswith("error: ")
-    return errors[0]
+refused = partial(refusal, main)
 
 
 @pytest.mark.parametrize("option", ["epochs", "batch", "limit"])

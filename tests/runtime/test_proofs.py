@@ -1,0 +1,49 @@
+"""The slow proofs in a quick form; ``tests.proofs`` has the commands, ``docs/proofs`` their last full results."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "docs" / "proofs"
+SCRIPTS = {
+    "soak": "from tests.proofs.soak import *; from tests.proofs.soak import CHANCES\n"
+    "proof = soak(2500, 200, {fault: 20 * chance for fault, chance in CHANCES.items()} | dict(freeze=2e-3, loss=2e-3))",
+    "hostile": "from tests.proofs.hostile import hostile\nproof = hostile(260, bombs=False)",
+    "kills": "from tests.proofs.kills import kills\nproof = kills(1)",
+    "streams": "from tests.proofs.streams import torment\nproof = torment(1)",
+}
+
+
+# Those that keep to the clock need a machine with time to spare.
+@pytest.mark.parametrize(
+    "name", ["soak", "hostile", *(pytest.param(n, marks=pytest.mark.slow) for n in ("kills", "streams"))]
+)
+def test_a_proof_keeps_its_bars_in_its_quick_form(name: str, tmp_path: Path) -> None:
+    if name == "hostile":
+        pytest.importorskip("PIL")
+    script = f"import sys\nfrom pathlib import Path\n{SCRIPTS[name]}\nsys.exit(proof.finish(Path('out.json')))"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode in (0, 1), done.stderr
+    report = json.loads((tmp_path / "out.json").read_text())
+    assert report["bars"]
+    assert [bar for bar, kept in report["bars"].items() if not kept] == [], report["figures"]
+    if name == "soak":
+        assert {"unreadable", "resized", "frozen", "lost"} == set(report["figures"]["faults_counted"])
+
+
+@pytest.mark.parametrize("path", sorted(RESULTS.glob("*.json")), ids=lambda path: path.stem)
+def test_the_last_full_run_kept_every_bar(path: Path) -> None:
+    report = json.loads(path.read_text(encoding="utf-8"))
+    assert report["proof"] == path.stem
+    assert report["bars"]
+    assert all(report["bars"].values())
