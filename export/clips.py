@@ -105,6 +105,7 @@ def rendered_clip(data: Mnist, folder: Path, count: int = FRAMES, processes: int
             if folder.exists() and any(folder.iterdir()) and not mark.is_file():
                 raise SinkError(f"the folder {folder} holds no rendered frames; name another with --frames")
             shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
             write_scenes(folder, settings, digits, processes)
             mark.write_text(origin.hexdigest())
         entries = json.loads((folder / LABELS).read_text(encoding="utf-8"))

@@ -138,7 +138,9 @@ def place(picture: Image) -> Image:
     margin = max(gray.shape) // 4
     framed = cv2.copyMakeBorder(gray, margin, margin, margin, margin, cv2.BORDER_CONSTANT, value=paper)
     crops = detect(framed, DetectSettings(max_height=1.0)).crops
-    return max(crops, key=lambda crop: crop.box.area).pixels if crops else np.zeros((FIELD, FIELD), np.uint8)
+    return (
+        max(crops, key=lambda crop: (crop.share, crop.box.area)).pixels if crops else np.zeros((FIELD, FIELD), np.uint8)
+    )
 
 
 def open_model(text: str, artifact: str = "litert-int8") -> Model:

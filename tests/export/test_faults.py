@@ -285,7 +285,9 @@ def test_the_command_names_the_file_and_the_fault(case: Case, fault: str) -> Non
         assert any(re.match(pattern, line) for line in lines), (pattern, lines)
     blamed = {name for name in FORMATS if any(f"{name}:" in pattern for pattern in expected)}
     # No other file is blamed; a comparison of two kernels names both.
-    assert all(any(name in line for name in blamed) for line in lines if blamed), lines
+    # Weights are held against those of the float file: where that one is altered, the int8 files differ from it.
+    lines = [line for line in lines if not ("litert-float32" in blamed and line.startswith("broken: weights: "))]
+    assert [line for line in lines if blamed and not any(name in line for name in blamed)] == []
 
 
 def test_an_honest_bundle_breaks_nothing(case: Case) -> None:
@@ -344,7 +346,8 @@ ADAPTERS = {
 
 class Interpreter(real.Interpreter):
     def set_tensor(self, index, value):
-        super().set_tensor(index, ADAPTERS.get(FAULT, lambda pixels: pixels)(value))
+        adapted = ADAPTERS[FAULT](value) if FAULT in ADAPTERS and value.dtype.kind == "i" else value
+        super().set_tensor(index, adapted)
 
     def get_tensor(self, index):
         answer = super().get_tensor(index)

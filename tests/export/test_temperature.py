@@ -32,6 +32,7 @@ def test_a_bundle_gets_for_each_artifact_what_fits_its_own_answers(exported: tup
     for artifact in fitted.manifest.artifacts:
         probabilities = make_classifier(fitted, artifact).probabilities(crops.images)
         logits = make_classifier(fitted, artifact).logits(crops.images)
+        logits[:, NONE] += artifact.none_prior
         assert artifact.temperature == fit_temperature(logits, crops.labels)
         assert (artifact.accept, artifact.unsure) == (ACCEPT, UNSURE)
         read = (probabilities.argmax(axis=1) != NONE) & (probabilities.max(axis=1) >= artifact.accept)

@@ -132,7 +132,7 @@ class TestText:
                 sink.write(replace(frame(), file=name), replace(result(text), left_out=3 if text else 0))
         assert out.getvalue().splitlines() == [
             *(f"{name}.png: 407 (3 digits, 3 more pieces of ink not looked at)" for name in "ab"),
-            "c.png: nothing read (no ink in view)",
+            "c.png: nothing read (no digit in view)",
         ]
 
     def test_nothing_read_from_the_start_is_silence(self) -> None:
