@@ -80,7 +80,7 @@ class Recognizer:
                 continue  # not a digit
             prediction = Prediction(candidate.probabilities)
             label = self._classifier.labels[best]
-            reading = Reading(candidate.box, label, confidence, prediction, seen.track, seen.age)
+            reading = Reading(candidate.box, label, confidence, prediction, seen.track, seen.age, candidate.pixels)
             (readings if confidence >= self._accept else unsure).append(reading)
         readings, unsure = _without_nested(readings, unsure)
         numbers = group_numbers(readings, unsure)
