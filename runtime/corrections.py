@@ -1,4 +1,4 @@
-"""Crops that a person may correct, and the labeled folder that the corrections make: ``python -m train --extra DIR``."""
+"""Crops that a person may correct, and the labeled folder that this makes, for ``python -m train --extra DIR``."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class SeenCrops(Closing):
 
 
 class LabeledFolder:
-    """Corrected crops as PNG files of 28×28 pixels in subfolders ``0`` to ``9`` and ``none``; made when first needed."""
+    """Corrected crops as PNG files of 28×28 pixels in subfolders ``0`` to ``9`` and ``none``; made when needed."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

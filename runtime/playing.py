@@ -41,13 +41,7 @@ class PlayingSource:
         """
         self._source, self._again = first, again
         self._clock, self._sleep = clock, sleep
-        self._lost = 0
-        self.name, self.fps = first.name, first.fps
-
-    @property
-    def dropped(self) -> int:
-        """Pictures of it that could not be read."""
-        return self._lost + self._source.dropped
+        self.name, self.fps, self.dropped = first.name, first.fps, first.dropped
 
     def __enter__(self) -> Self:
         return self
@@ -59,15 +53,17 @@ class PlayingSource:
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield its frames when their time has come; without end, unless it has none."""
+        lost = 0
         while True:
             started, shown = self._clock(), 0
             for frame in self._source:
                 self._sleep(max(started + frame.seconds - self._clock(), 0.0))
                 shown += 1
+                self.dropped = lost + self._source.dropped
                 yield frame
             if not shown:
                 return
             self._sleep(1 / self.fps)
-            self._lost += self._source.dropped
+            lost += self._source.dropped
             self._source.__exit__(None, None, None)
             self._source = self._again()

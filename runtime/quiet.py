@@ -9,7 +9,6 @@ from contextlib import contextmanager
 
 import cv2
 
-
 _lock = threading.Lock()
 _kept: int | None = None  # where standard error really goes, while it is silent
 _silencing = 0

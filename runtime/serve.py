@@ -185,7 +185,7 @@ def _parser() -> argparse.ArgumentParser:
         "--keep",
         default="kept",
         metavar="DIR",
-        help="folder for corrected crops (DIR/digits, for train --extra) and an uploaded bundle (DIR/model, for --model)",
+        help="folder for corrected crops (DIR/digits, for train --extra) and an uploaded bundle (DIR/model)",
     )
     group.add_argument(
         "--log-format", choices=("text", "json"), default="text", help="of the messages on standard error"

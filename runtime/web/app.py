@@ -29,7 +29,7 @@ from runtime.pictures import picture_size
 from runtime.readers import Readers
 from runtime.sinks import result_values
 from runtime.values import Image, Reading
-from runtime.web.guard import COOKIE, Guard, Limits
+from runtime.web.guard import COOKIE, USUAL, Guard, Limits
 from runtime.web.pulse import Pulse
 
 T = TypeVar("T")
@@ -71,7 +71,7 @@ class Parts:
 
 
 def make_app(
-    parts: Parts, *, token: str | None = None, hosts: frozenset[str] | None = None, limits: Limits = Limits()
+    parts: Parts, *, token: str | None = None, hosts: frozenset[str] | None = None, limits: Limits = USUAL
 ) -> Guard:
     """The whole application, guarded.
 
@@ -171,7 +171,7 @@ class _Answers:
         if size and size[0] * size[1] > self._limits.pixels:
             raise HTTPException(
                 413,
-                f"the picture has {size[0]} x {size[1]} pixels; at most {self._limits.pixels:,} are read: scale it down",
+                f"the picture has {size[0]} x {size[1]} pixels, more than {self._limits.pixels:,}: scale it down",
             )
         explain = "explain" in request.query_params
         return JSONResponse(await self._in_turn(lambda: self._read(data, explain)))

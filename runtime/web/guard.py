@@ -57,6 +57,9 @@ class Limits:
     seconds: float = 10.0
 
 
+USUAL = Limits()
+
+
 class Rate:
     """A bucket of allowances for each address, refilled over time; only the latest addresses are remembered."""
 
@@ -85,7 +88,7 @@ class Guard:
         *,
         token: str | None = None,
         hosts: frozenset[str] | None = None,
-        limits: Limits = Limits(),
+        limits: Limits = USUAL,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Stand before an application.
