@@ -206,6 +206,7 @@ function drawn() {
   $("undo").disabled = $("clear").disabled = !strokes.length;
   paint();
   changed = true;
+  pad.setAttribute("aria-busy", "true");
   readPad();
 }
 
@@ -240,20 +241,26 @@ async function readPad() {
     }
   }
   asking = false;
+  pad.setAttribute("aria-busy", "false");
 }
 
 function showDrawn(values) {
   $("drawn").textContent = values.numbers.map((number) => number.text).join("  ") || "–";
   const unsure = values.unsure.length ? `${values.unsure.length} unsure` : "";
-  $("draw-hint").textContent = strokes.length ? unsure || (values.readings.length ? "" : values.hint || "Not read as a digit.") : "Draw one digit or several, here or with the keyboard: arrow keys and space.";
+  $("draw-hint").textContent = strokes.length ? unsure || (values.readings.length ? "" : values.hint || "Not read as a digit.") : "Draw one digit or several.";
   if ($("digits").contains(document.activeElement)) return; // somebody is correcting
   $("digits").replaceChildren(...[...values.readings, ...values.unsure].map((reading) => digitCard(reading, values.unsure.includes(reading))));
 }
 
 function digitCard(reading, unsure) {
   const title = `${reading.label}${unsure ? "?" : ""}`;
-  const bars = Object.entries(reading.probabilities).map(([label, share]) =>
-    element("div", {}, element("span", { textContent: label }), element("meter", { value: share, title: `${(100 * share).toFixed(1)} %`, ariaLabel: `probability of ${label}` })));
+  const bars = Object.entries(reading.probabilities).map(([label, share]) => {
+    const bar = element("i");
+    bar.style.width = `${100 * share}%`;
+    return element("div", { title: `${(100 * share).toFixed(1)} %` }, element("span", { textContent: label }), element("b", {}, bar));
+  });
+  const likely = Object.entries(reading.probabilities).sort((a, b) => b[1] - a[1]).slice(0, 3);
+  const spoken = likely.map(([label, share]) => `${label} ${percent(share)}`).join(", ");
   const field = element("input", { name: "label", maxLength: 4, placeholder: "0–9, n", autocomplete: "off", ariaLabel: `what ${title} really is` });
   const form = element("form", {}, element("span", { textContent: "Wrong? It is" }), field, element("button", { textContent: "Keep" }));
   form.addEventListener("submit", async (event) => {
@@ -265,7 +272,7 @@ function digitCard(reading, unsure) {
   return element("article", { className: "digit" },
     element("h3", { textContent: `${title}, ${percent(reading.confidence)}` }),
     element("img", { className: "crop", src: reading.input, alt: `The 28 by 28 pixels that the model saw of ${title}`, width: 84, height: 84 }),
-    element("div", { className: "bars" }, ...bars), form);
+    element("div", { className: "bars", role: "img", ariaLabel: `Probabilities: ${spoken}` }, ...bars), form);
 }
 
 pad.addEventListener("pointerdown", (event) => {
@@ -516,8 +523,7 @@ async function showCrops() {
 
 function cropButton(crop) {
   const answer = element("span", { className: "hint", textContent: `${crop.label}? ${percent(crop.confidence)}` });
-  const button = element("button", { type: "button" }, element("img", { className: "crop", src: crop.image, alt: "", width: 84, height: 84 }), answer);
-  button.setAttribute("aria-label", `crop, perhaps ${crop.label}: type its digit, or n for not a digit`);
+  const button = element("button", { type: "button" }, element("img", { className: "crop", src: crop.image, alt: "crop, perhaps", width: 84, height: 84 }), answer);
   button.addEventListener("keydown", async (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const label = event.key.length === 1 ? labelOf(event.key) : "";
