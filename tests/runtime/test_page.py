@@ -25,7 +25,7 @@ except ImportError:
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-DIGITS = int(os.environ.get("PAGE_DIGITS", "20"))
+DIGITS = int(os.environ.get("PAGE_DIGITS", "10"))
 """How many digits are drawn; 200 take a minute."""
 
 
@@ -88,7 +88,7 @@ def draw(page: Any, label: str, rng: np.random.Generator, left: float = 0.4) -> 
         points = [(box["x"] + left * box["width"] + tall * x, top + tall * y) for x, y in path.tolist()]
         page.mouse.move(*points[0])
         page.mouse.down()
-        for point in points[1 :: max(len(points) // 24, 1)]:
+        for point in points[1 :: max(len(points) // 12, 1)]:
             page.mouse.move(*point)
         page.mouse.move(*points[-1])
         page.mouse.up()

@@ -8,7 +8,7 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from runtime.readers import Readers
 from runtime.recognizer import RecognizerSettings
 from runtime.recording import Overlay
 from runtime.serve import TOKEN_VARIABLE, admission, main
+from runtime.sinks import Sink
 from runtime.values import Frame, Prediction, Reading, Result
 from runtime.web.app import Parts, make_app
 from runtime.web.guard import HEADERS, Guard, Limits, Rate
@@ -70,11 +71,11 @@ def client(parts: Parts) -> Iterator[TestClient]:
         yield made
 
 
-def bundle_zip(folder: Path, top: str = "", **replaced: bytes) -> bytes:
+def bundle_zip(folder: Path, top: str = "", replaced: Mapping[str, bytes] = {}) -> bytes:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
         for path in folder.iterdir():
-            archive.writestr(top + path.name, replaced.get(path.name.replace(".", "_"), path.read_bytes()))
+            archive.writestr(top + path.name, replaced.get(path.name, path.read_bytes()))
     return content.getvalue()
 
 
@@ -99,6 +100,7 @@ def test_a_form_and_a_body_are_read_alike(client: TestClient) -> None:
 def test_explaining_shows_what_the_model_saw(client: TestClient, readers: Readers) -> None:
     readings = client.post("/api/recognize?explain", content=PAGE).json()["readings"]
     pixels = cv2.imdecode(np.frombuffer(base64.b64decode(readings[0]["input"].split(",")[1]), np.uint8), -1)
+    assert pixels is not None
     assert pixels.shape == (28, 28)
     shares = readings[0]["probabilities"]
     assert list(shares) == list(readers.labels)
@@ -249,7 +251,7 @@ def test_another_address_demands_a_token(host: str) -> None:
 
 def test_the_latest_frame_is_told_and_shown(client: TestClient, parts: Parts) -> None:
     assert client.get("/api/snapshot.jpg").status_code == 404
-    sinks = [parts.monitor, parts.pulse, parts.times, parts.broadcast]
+    sinks: list[Sink] = [parts.monitor, parts.pulse, parts.times, parts.broadcast]
     run(ListSource([sheet((40, 40))] * 3), parts.readers.frame, sinks)
     state = client.get("/api/state").json()
     assert (state["state"], state["frames"], state["latest"]["frame"]) == ("playing", 3, 2)
@@ -357,9 +359,12 @@ def test_an_altered_bundle_is_refused_and_the_model_stays(client: TestClient, pa
     outside["artifacts"][0]["file"] = "../../../etc/passwd"
     before = dict(parts.readers.model)
     for sent, reason in [
-        (bundle_zip(bundle_copy, **{name.replace(".", "_"): bytes(content)}), f"{name} was altered"),
-        (bundle_zip(bundle_copy, manifest_json=manifest.replace(b'"edge"', b'"edgy"')), "manifest.json was altered"),
-        (bundle_zip(bundle_copy, manifest_json=json.dumps(outside).encode()), "outside its folder"),
+        (bundle_zip(bundle_copy, replaced={name: bytes(content)}), f"{name} was altered"),
+        (
+            bundle_zip(bundle_copy, replaced={"manifest.json": manifest.replace(b'"edge"', b'"edgy"')}),
+            "manifest.json was altered",
+        ),
+        (bundle_zip(bundle_copy, replaced={"manifest.json": json.dumps(outside).encode()}), "outside its folder"),
         (bundle_zip(bundle_copy)[:-100], "not a ZIP file"),
         (b"PK", "not a ZIP file"),
     ]:
