@@ -44,7 +44,7 @@ _FILES = {
     "/openapi.json": ("openapi.json", "application/json"),
 }
 _BOUNDARY = "picture"
-_REST = 3.0  # times as long as the work took: what is sent gets a quarter of the time at most
+_REST = 1.0  # times as long as the work took: what is sent gets half of the time at most
 
 
 @dataclass(frozen=True, slots=True)
