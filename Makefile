@@ -81,7 +81,7 @@ imports: $(VENV)/.stamp
 environments: $(VENV)/.stamp $(VENV_RUN)/.stamp ## make every environment that the tests use
 
 $(VENV)/.stamp: pyproject.toml constraints/full.txt tools/make_environment.py | python
-	$(PYTHON) tools/make_environment.py $(VENV) --constraints constraints/full.txt --extras onnx,mqtt,metrics,train,dev --keep
+	$(PYTHON) tools/make_environment.py $(VENV) --constraints constraints/full.txt --extras onnx,mqtt,serve,train,dev --keep
 
 $(VENV_RUN)/.stamp: pyproject.toml constraints/device.txt tools/make_environment.py | python
 	@echo "making $(VENV_RUN) with what a device needs (once)" >&2
@@ -90,7 +90,7 @@ $(VENV_RUN)/.stamp: pyproject.toml constraints/device.txt tools/make_environment
 ifneq ($(PYTHON_TFLITE),)
 environments: $(VENV_TFLITE)/.stamp
 $(VENV_TFLITE)/.stamp: pyproject.toml constraints/tflite-runtime.txt tools/make_environment.py
-	$(PYTHON_TFLITE) tools/make_environment.py $(VENV_TFLITE) --constraints constraints/tflite-runtime.txt --extras tflite-runtime,onnx,mqtt,metrics,test
+	$(PYTHON_TFLITE) tools/make_environment.py $(VENV_TFLITE) --constraints constraints/tflite-runtime.txt --extras tflite-runtime,onnx,mqtt,serve,test
 # What the device runs once more, with both LiteRT interpreters, NumPy 1 and OpenCV 4.
 test-tflite: $(VENV_TFLITE)/.stamp
 	$(VENV_TFLITE)/bin/python -m pytest -n $(WORKERS) --dist loadfile tests/runtime

@@ -19,6 +19,41 @@ STAGE_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 """Upper bounds of the histograms' buckets."""
 
 
+class StageTimes(Closing):
+    """A sink that keeps the stages' times, and tells them with a monitor's counts as Prometheus reads them."""
+
+    def __init__(self, monitor: Monitor, needed_by: str = "--metrics", extra: str = "metrics") -> None:
+        """Keep times.
+
+        Args:
+            monitor: what to tell of besides.
+            needed_by: what the user asked for.
+            extra: which extra brings what it needs.
+
+        Raises:
+            SinkError: prometheus-client is not installed.
+        """
+        try:
+            from prometheus_client import CollectorRegistry, Histogram, generate_latest
+        except ImportError as error:
+            raise SinkError(f'{needed_by} needs prometheus-client: pip install "edge-digits[{extra}]"') from error
+        registry = CollectorRegistry()
+        registry.register(_Counts(monitor))
+        self._stages = Histogram(
+            "edge_digits_stage_seconds", "Time per frame and stage", ["stage"], buckets=STAGE_SECONDS, registry=registry
+        )
+        self._text = partial(generate_latest, registry)
+
+    def write(self, frame: Frame, result: Result) -> None:
+        """Take a frame's times."""
+        for stage, milliseconds in result.milliseconds.items():
+            self._stages.labels(stage).observe(milliseconds / 1000)
+
+    def text(self) -> bytes:
+        """Prometheus's text format 0.0.4."""
+        return self._text()
+
+
 class MetricsSink(Closing):
     """Serves a monitor's counts and the stages' times over HTTP; its answers never wait for a frame."""
 
@@ -32,16 +67,8 @@ class MetricsSink(Closing):
         Raises:
             SinkError: prometheus-client is not installed, or the address is taken.
         """
-        try:
-            from prometheus_client import CollectorRegistry, Histogram, generate_latest
-        except ImportError as error:
-            raise SinkError('--metrics needs prometheus-client: pip install "edge-digits[metrics]"') from error
-        registry = CollectorRegistry()
-        registry.register(_Counts(monitor))
-        self._stages = Histogram(
-            "edge_digits_stage_seconds", "Time per frame and stage", ["stage"], buckets=STAGE_SECONDS, registry=registry
-        )
-        handler = partial(_Handler, monitor, partial(generate_latest, registry))
+        self._times = StageTimes(monitor)
+        handler = partial(_Handler, monitor, self._times.text)
         try:
             self._server = _Server(address, handler)
         except OSError as error:
@@ -55,8 +82,7 @@ class MetricsSink(Closing):
 
     def write(self, frame: Frame, result: Result) -> None:
         """Take a frame's times."""
-        for stage, milliseconds in result.milliseconds.items():
-            self._stages.labels(stage).observe(milliseconds / 1000)
+        self._times.write(frame, result)
 
     def close(self) -> None:
         """Stop serving."""

@@ -92,20 +92,36 @@ def read_picture(path: Path | str) -> Image:
     Raises:
         SourceError: the file cannot be read, is empty, is no picture, is damaged, or is larger than ``MAX_PIXELS``.
     """
-    data = _file_content(Path(path))
+    return decode_picture(_file_content(Path(path)), str(path))
+
+
+def decode_picture(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> Image:
+    """Decode an image file's content, as ``read_picture`` does.
+
+    Args:
+        data: the content.
+        name: what to call it in an error.
+        max_pixels: more are refused before anything is decoded.
+
+    Returns:
+        uint8 (H, W, 3) in BGR order.
+
+    Raises:
+        SourceError: it is no picture, is damaged, or is larger than ``max_pixels``.
+    """
     size = picture_size(data)
     if size is None:
-        raise SourceError(f"{path} is not a picture that can be read (PNG, JPEG, WebP, BMP, GIF, TIFF, AVIF or PNM)")
+        raise SourceError(f"{name} is not a picture that can be read (PNG, JPEG, WebP, BMP, GIF, TIFF, AVIF or PNM)")
     width, height = size
-    if width * height > MAX_PIXELS:
+    if width * height > max_pixels:
         raise SourceError(
-            f"{path} has {width} x {height} = {width * height / 1e6:.0f} million pixels, "
-            f"more than the {MAX_PIXELS / 1e6:.0f} million that are accepted: scale it down"
+            f"{name} has {width} x {height} = {width * height / 1e6:.0f} million pixels, "
+            f"more than the {max_pixels / 1e6:.0f} million that are accepted: scale it down"
         )
     picture = _decode(data)
     if picture is None:
         raise SourceError(
-            f"{path} is damaged or truncated (or of a kind that OpenCV {cv2.__version__} does not decode): "
+            f"{name} is damaged or truncated (or of a kind that OpenCV {cv2.__version__} does not decode): "
             f"it begins like a picture of {width} x {height}, but does not go on like one"
         )
     return picture

@@ -85,7 +85,7 @@ class Recognizer:
             if label == "1" and not is_stroke(frame.luma, candidate.box):
                 continue
             prediction = Prediction(candidate.probabilities)
-            reading = Reading(candidate.box, label, confidence, prediction, seen.track, seen.age)
+            reading = Reading(candidate.box, label, confidence, prediction, seen.track, seen.age, candidate.pixels)
             (readings if confidence >= self._accept else unsure).append(reading)
         readings, unsure = _without_nested(readings, unsure)
         other = _apart(other, readings)

@@ -130,6 +130,7 @@ class Reading:
         prediction: this frame's own answer.
         track: identity over the frames of a source, from 1; 0 where there is no tracking (a single image).
         age: frames since the track was first seen, 0 for a new one.
+        pixels: uint8 (28, 28), what the model saw of it in this frame; None where nobody kept it.
     """
 
     box: Box
@@ -138,6 +139,7 @@ class Reading:
     prediction: Prediction
     track: int = 0
     age: int = 0
+    pixels: Image | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

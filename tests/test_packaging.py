@@ -26,9 +26,9 @@ PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(enco
 NEVER_ON_DEVICE = ("tensorflow", "keras", "onnx", "tf2onnx")
 DEVICE_MEGABYTES = 330
 EXTRAS_OF = {
-    "device.txt": ["onnx", "mqtt", "metrics"],
-    "full.txt": ["onnx", "mqtt", "metrics", "train", "dev"],
-    "tflite-runtime.txt": ["tflite-runtime", "onnx", "mqtt", "metrics", "test"],
+    "device.txt": ["onnx", "mqtt", "serve"],
+    "full.txt": ["onnx", "mqtt", "serve", "train", "dev"],
+    "tflite-runtime.txt": ["tflite-runtime", "onnx", "mqtt", "serve", "test"],
 }
 
 RUNTIME_MODULES = sorted(path.stem for path in (ROOT / "runtime").glob("[!_]*.py"))

@@ -1,7 +1,7 @@
 """Make one of the project's virtual environments: pinned versions, and an OpenCV that loads on this system.
 
     python3 tools/make_environment.py .venv-run --constraints constraints/device.txt --small
-    python3 tools/make_environment.py .venv --constraints constraints/full.txt --extras onnx,mqtt,metrics,train,dev
+    python3 tools/make_environment.py .venv --constraints constraints/full.txt --extras onnx,mqtt,serve,train,dev
 
 The Makefile calls it; standard library only, since it runs before anything is installed. What plain pip cannot do is
 take ``opencv-python-headless`` where the libraries that ``opencv-python`` links are missing: a requirement cannot
