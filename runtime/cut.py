@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -13,6 +14,22 @@ from runtime.values import Box, Crop, Image
 
 LARGEST = 96
 """Longest side of an ink crop; a larger one is shrunk to it, which costs the model's 20 pixels nothing."""
+
+
+class Alternative(NamedTuple):
+    """Ink that may be a digit.
+
+    Attributes:
+        pieces: of one polarity.
+        parts: their atoms, numbered within the group.
+        whole: the atoms of the connected ink that they were cut from; the same as ``parts`` where nothing was cut.
+        share: how much of that they are, 0–1.
+    """
+
+    pieces: Sequence[Piece]
+    parts: frozenset[int]
+    whole: frozenset[int]
+    share: float
 
 
 class Cutter:
@@ -26,8 +43,9 @@ class Cutter:
         corners = [(p.box.x, p.box.y, p.box.right, p.box.bottom) for p in ink.pieces]
         self._left, self._top, self._right, self._bottom = np.array(corners, np.int32).reshape(-1, 4).T.copy()
 
-    def cut(self, pieces: Sequence[Piece], group: int, parts: frozenset[int], share: float) -> Crop | None:
-        """The crop of some pieces of one polarity; None where hardly any ink of them is left."""
+    def cut(self, alternative: Alternative, group: int) -> Crop | None:
+        """The crop of an alternative; None where hardly any ink of it is left."""
+        pieces, parts, whole, share = alternative
         box, polarity = union([piece.box for piece in pieces]), pieces[0].polarity
         full = self._outward(box)
         patch = self._luma[full.y : full.bottom, full.x : full.right]
@@ -54,7 +72,7 @@ class Cutter:
         x, y = max(round((left - tx) / sx), full.x), max(round((top - ty) / sy), full.y)
         right, bottom = round((left + width - tx) / sx), round((top + height - ty) / sy)
         seen = Box(x, y, max(min(right, full.right) - x, 1), max(min(bottom, full.bottom) - y, 1))
-        return Crop(seen, pixels, polarity, np.array([[sx, 0, tx], [0, sy, ty]], np.float32), group, parts, share)
+        return Crop(seen, pixels, polarity, np.array([[sx, 0, tx], [0, sy, ty]], np.float32), group, parts, whole, share)
 
     def to_frame(self, box: Box) -> Box:
         """A box of the search image in the frame's pixels."""

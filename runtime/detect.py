@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from runtime.cut import Cutter, union
+from runtime.cut import Alternative, Cutter, union
 from runtime.ink import Ink, InkSettings, Piece
 from runtime.separate import SeparateSettings, separate
 from runtime.values import Box, Crop, Image
@@ -39,7 +39,7 @@ class DetectSettings:
     side: int = 640
     min_height: int = 9
     max_height: float = 0.9
-    max_candidates: int = 400
+    max_candidates: int = 800
     ink: InkSettings = field(default_factory=InkSettings)
     separate: SeparateSettings = field(default_factory=SeparateSettings)
 
@@ -83,27 +83,21 @@ def detect(luma: Image, settings: DetectSettings = DetectSettings()) -> Detectio
         search = cv2.resize(luma, size, interpolation=cv2.INTER_AREA)
     ink = Ink(search, settings.ink)
     tallest = settings.max_height * search.shape[0]
-    pieces = [
-        part
-        for piece in ink.pieces
-        if max(piece.box.width, piece.box.height) >= 3
-        for part in separate(ink, piece, (settings.min_height, tallest), settings.separate)
-        if part.box.height <= tallest
-    ]
+    pieces = separate(ink, (settings.min_height, tallest), settings.separate)
     tall = [piece for piece in pieces if piece.box.height >= settings.min_height]
     dropped = max(len(tall) - settings.max_candidates, 0)
     candidates = [
-        (group, chosen, parts, share)
+        (group, alternative)
         for group, cluster in enumerate(_clusters(pieces, settings))
-        for chosen, parts, share in _alternatives(cluster)
-        if _may_be_digit(union([piece.box for piece in chosen]), search.shape, settings)
+        for alternative in _alternatives(cluster)
+        if _may_be_digit(union([piece.box for piece in alternative.pieces]), search.shape, settings)
     ]
     if len(candidates) > settings.max_candidates:
         dropped += len(candidates) - settings.max_candidates
-        candidates.sort(key=lambda c: -max(piece.box.height for piece in c[1]))
+        candidates.sort(key=lambda c: -max(piece.box.height for piece in c[1].pieces))
         candidates = sorted(candidates[: settings.max_candidates], key=lambda c: c[0])
     cutter = Cutter(luma, ink)
-    cut = (cutter.cut(chosen, group, parts, share) for group, chosen, parts, share in candidates)
+    cut = (cutter.cut(alternative, group) for group, alternative in candidates)
     crops = [crop for crop in cut if crop is not None]
     small = sum(max(piece.box.width, piece.box.height) < settings.min_height for piece in pieces)
     return Detection(
@@ -164,13 +158,8 @@ def _may_be_one(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> npt.N
     return near & ~(side_by_side & (shorter > 0.6 * taller))
 
 
-def _alternatives(cluster: Sequence[Piece]) -> list[tuple[list[Piece], frozenset[int], float]]:
-    """What of a cluster may be a digit: each piece, all, with more than two each pair, and runs of a piece's atoms.
-
-    Returns:
-        For each the pieces to cut out, the numbers of their atoms in the cluster, and the share that they are of the
-        piece that they were cut from.
-    """
+def _alternatives(cluster: Sequence[Piece]) -> list[Alternative]:
+    """What of a cluster may be a digit: each piece, all, with more than two each pair, and runs of a piece's atoms."""
     numbers: list[range] = []
     for piece in cluster:
         first = numbers[-1].stop if numbers else 0
@@ -181,15 +170,17 @@ def _alternatives(cluster: Sequence[Piece]) -> list[tuple[list[Piece], frozenset
         sets += np.argwhere(np.triu(_may_be_one(boxes[:, None], boxes[None]), 1)).tolist()
     if len(cluster) > 1:
         sets.append([*range(len(cluster))])
-    found = [
-        ([cluster[i] for i in members], frozenset(n for i in members for n in numbers[i]), 1.0) for members in sets
-    ]
+    found = []
+    for members in sets:
+        parts = frozenset(n for i in members for n in numbers[i])
+        found.append(Alternative([cluster[i] for i in members], parts, parts, 1.0))
     for piece, own in zip(cluster, numbers, strict=True):
         # The outline's length goes with that of the stroke.
         lengths = [cv2.arcLength(atom.outline, True) for atom in piece.atoms]
         for run in piece.runs:
-            share = sum(lengths[n] for n in run) / sum(lengths)
-            found.append(([piece.atoms[n] for n in sorted(run)], frozenset(own[n] for n in run), share))
+            share = sum(lengths[n] for n in run.atoms) / sum(lengths[n] for n in run.whole)
+            parts, whole = (frozenset(own[n] for n in atoms) for atoms in run)
+            found.append(Alternative([piece.atoms[n] for n in sorted(run.atoms)], parts, whole, share))
     return found
 
 

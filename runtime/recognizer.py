@@ -153,10 +153,17 @@ def _best_covers(crops: Sequence[Crop], digits: npt.NDArray[np.floating]) -> lis
         cover = _best_cover(members, crops, scores)
         # Touching digits leave little ink over; a word in which some stroke looks like a digit does. And strokes that
         # touch, such as those of a W, are no row of 1s.
-        read = [i for i in cover if crops[i].share < 1 and scores[i] >= 0.5]
-        others = sum(crops[i].share for i in read if digits[i].argmax() != 1)
-        apart = sum(crops[i].share for i in read) >= _EXPLAINED and others >= _EXPLAINED / 2
-        kept += [i for i in cover if crops[i].share == 1 or apart]
+        read: dict[frozenset[int], list[int]] = {}
+        for i in cover:
+            if scores[i] >= 0.5:
+                read.setdefault(crops[i].whole, []).append(i)
+        apart = {
+            whole
+            for whole, run in read.items()
+            if sum(crops[i].share for i in run) >= _EXPLAINED
+            and sum(crops[i].share for i in run if digits[i].argmax() != 1) >= _EXPLAINED / 2
+        }
+        kept += [i for i in cover if crops[i].share == 1 or crops[i].whole in apart]
     return sorted(kept)
 
 

@@ -1,21 +1,23 @@
 """Take apart connected ink that is more than one digit: digits on a ruling, digits that touch.
 
-Two cuts. By strength: ink over a printed ruling, a grid or the rim of a shadow is stronger than that; a second
-threshold, within the piece, leaves the ink. By necks: where a line from top to bottom crosses the least ink, two digits
-may touch; between two such lines lies an atom, and each run of neighboring atoms may be a digit.
+Three cuts. By strength: ink over a printed ruling, a grid or the rim of a shadow is stronger than that; a second
+threshold, within the piece, leaves the ink. By rows: ink much taller than what else is in the picture may be digits of
+several lines; it is parted where a line from left to right crosses the least ink. By necks: where a line from top to
+bottom crosses the least ink, two digits may touch; between two such lines lies an atom, and each run of neighboring
+atoms may be a digit.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from runtime.ink import Ink, Piece, pieces_of
-from runtime.values import Image
+from runtime.ink import Ink, Piece, Run, pieces_of
+from runtime.values import Box, Image
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,8 @@ class SeparateSettings:
         loose: width from which it cannot be one.
         weak: least share of loose ink that must be of a weaker kind for it to hold two kinds of ink.
         half: the same of ink that may be one digit.
+        tall: height from which ink may be of two rows, as a share of the usual height.
+        row: least height of a row, likewise.
         neck: greatest ink that a line which parts two digits crosses, as a share of the mean over all columns.
         waist: greatest height from the first to the last ink on such a line, as a share of the whole's; one of both
             is enough.
@@ -36,63 +40,162 @@ class SeparateSettings:
 
     wide: float = 0.75
     loose: float = 1.5
-    weak: float = 0.04
-    half: float = 0.4
+    weak: float = 0.1
+    half: float = 0.6
+    tall: float = 1.5
+    row: float = 0.6
     neck: float = 0.95
     waist: float = 0.75
     cuts: float = 4.0
     most: int = 12
 
 
-def separate(
-    ink: Ink, piece: Piece, heights: tuple[float, float], settings: SeparateSettings, depth: int = 3
-) -> list[Piece]:
-    """Take a piece apart where it may be more than one digit.
+class _Region(NamedTuple):
+    """Ink of one polarity in a part of the picture: uint8 mask, not 0 where ink is, and where its corner is."""
+
+    mask: Image
+    x: int
+    y: int
+
+    def of(self, box: Box) -> Image:
+        """The mask over a box."""
+        return self.mask[box.y - self.y : box.bottom - self.y, box.x - self.x : box.right - self.x]
+
+
+def separate(ink: Ink, heights: tuple[float, float], settings: SeparateSettings) -> list[Piece]:
+    """Take a picture's ink apart where it may be more than one digit.
 
     Args:
-        ink: where it was found.
-        piece: what to take apart.
+        ink: of the picture.
         heights: least and greatest of a digit.
         settings: when to.
-        depth: how often ink may be of two strengths.
 
     Returns:
-        The piece itself, or its stronger ink; with atoms, where digits may touch.
+        Pieces no taller than a digit: those found, or their stronger ink; with atoms where digits may touch.
     """
+    found = [
+        part
+        for piece in ink.pieces
+        if max(piece.box.width, piece.box.height) >= _SMALLEST
+        for part in _by_strength(ink, piece, _Region(ink.masks[piece.polarity], 0, 0), heights, settings, _STRENGTHS)
+    ]
+    row = settings.tall * _usual([piece.box.height for piece, _ in found if piece.box.height >= heights[0]])
+    return [
+        _parted(ink, piece, region, (heights[0], row), settings)
+        for piece, region in found
+        if piece.box.height <= heights[1]
+    ]
+
+
+_SMALLEST = 3
+"""Longest side of the least piece that is looked at."""
+
+_STRENGTHS = 3
+"""How often ink may be of two strengths: a ruling, the rim of a shadow, a pen."""
+
+
+def _usual(heights: list[int]) -> float:
+    """The height that as much ink is above as under: a speck counts for less than a digit."""
+    ordered = np.sort(np.array(heights, np.float64))
+    return float(ordered[np.searchsorted(np.cumsum(ordered), ordered.sum() / 2)]) if len(ordered) else np.inf
+
+
+def _by_strength(
+    ink: Ink, piece: Piece, region: _Region, heights: tuple[float, float], settings: SeparateSettings, depth: int
+) -> list[tuple[Piece, _Region]]:
+    """The piece, or its stronger ink; each with the ink that it is connected ink of."""
     box = piece.box
     shortest, tallest = heights
     if box.height < shortest or (box.width < settings.wide * box.height and box.height <= tallest):
-        return [piece]
+        return [(piece, region)]
     loose = box.width > settings.loose * box.height or box.height > tallest
-    stronger = _stronger(ink, piece, settings.weak if loose else settings.half) if depth else []
-    if stronger:
-        return [part for whole in stronger for part in separate(ink, whole, heights, settings, depth - 1)]
-    if box.height > tallest or box.width > settings.most * box.height:
-        return [piece]
-    return [_touching(ink, piece, settings)]
+    strong = _stronger(ink, piece, region, settings.weak if loose else settings.half) if depth else None
+    if strong is None:
+        return [(piece, region)]
+    parts = pieces_of(strong.mask, piece.polarity, (strong.x, strong.y))
+    return [found for part in parts for found in _by_strength(ink, part, strong, heights, settings, depth - 1)]
 
 
-def _connected(ink: Ink, piece: Piece) -> Image:
-    """The piece's own pixels in its box: uint8, 0 or 255."""
+def _parted(
+    ink: Ink, piece: Piece, region: _Region, heights: tuple[float, float], settings: SeparateSettings
+) -> Piece:
+    """The piece with its atoms where it may be several digits; ``heights`` are a digit's least and that of two rows."""
     box = piece.box
-    mask = ink.masks[piece.polarity][box.y : box.bottom, box.x : box.right].copy()
-    x, y = piece.outline[0, 0] - (box.x, box.y)
+    if box.height < heights[0] or box.width > settings.most * box.height:
+        return piece
+    rows = _rows(ink, piece, region, heights, settings, _MOST_ROWS) if box.height >= heights[1] else [piece]
+    if len(rows) < 2:
+        return _touching(ink, piece, region, settings) if box.width >= settings.wide * box.height else piece
+    atoms: list[Piece] = []
+    runs: list[Run] = []
+    for part in rows:
+        if part.box.height >= heights[0] and part.box.width >= settings.wide * part.box.height:
+            part = _touching(ink, part, region, settings)
+        own = part.atoms or (part,)
+        whole = frozenset(range(len(atoms), len(atoms) + len(own)))
+        runs += [Run(whole, whole)]
+        runs += [Run(frozenset(n + len(atoms) for n in run.atoms), whole) for run in part.runs]
+        atoms += own
+    return replace(piece, atoms=tuple(atoms), runs=tuple(runs))
+
+
+_MOST_ROWS = 3
+"""How often ink is halved into rows."""
+
+
+def _rows(
+    ink: Ink, piece: Piece, region: _Region, heights: tuple[float, float], settings: SeparateSettings, depth: int
+) -> list[Piece]:
+    """The piece cut from left to right where that crosses the least ink, and again while parts are as tall."""
+    box = piece.box
+    own, strength = _own(ink, piece, region)
+    scale = _ROWS / (heights[1] / settings.tall)
+    size = max(round(box.width * scale), 4), max(round(box.height * scale), 4)
+    small = cv2.resize(strength, size, interpolation=cv2.INTER_AREA).T
+    edge = round(settings.row * _ROWS)
+    best = None
+    for slant in _SLOPES:
+        crossing = cv2.reduce(_sheared(small, slant), 0, cv2.REDUCE_SUM, dtype=cv2.CV_32F)[0][edge:-edge]
+        if len(crossing) and (best is None or crossing.min() < best[0]):
+            # Of a run of such places the middle.
+            best = crossing.min(), float(np.flatnonzero(crossing == crossing.min()).mean()) + edge, slant
+    if best is None:
+        return [piece]
+    _, at, slant = best
+    y, reach = (at + 0.5) / scale, slant * box.width / 2
+    cv2.line(own, (0, round(y + reach)), (box.width - 1, round(y - reach)), 0, 1, cv2.LINE_4)
+    parts = [part for part in pieces_of(own, piece.polarity, (box.x, box.y)) if part.box.area > 2]
+    return [
+        found
+        for part in parts
+        for found in (
+            _rows(ink, part, region, heights, settings, depth - 1) if part.box.height >= heights[1] and depth else [part]
+        )
+    ]
+
+
+_SLOPES = (-0.3, -0.15, 0.0, 0.15, 0.3)
+"""Of the lines that part rows, upward for each pixel to the right."""
+
+
+def _connected(piece: Piece, region: _Region) -> Image:
+    """The piece's own pixels in its box: uint8, 0 or 255."""
+    mask = region.of(piece.box).copy()
+    x, y = piece.outline[0, 0] - (piece.box.x, piece.box.y)
     cv2.floodFill(mask, None, (int(x), int(y)), 128, flags=8)
     return cv2.compare(mask, 128, cv2.CMP_EQ)  # type: ignore[call-overload]
 
 
-def _stronger(ink: Ink, piece: Piece, least: float) -> list[Piece]:
-    """The piece's stronger ink, where it has ink of two strengths; else nothing."""
-    own = _connected(ink, piece)
+def _stronger(ink: Ink, piece: Piece, region: _Region, least: float) -> _Region | None:
+    """The piece's stronger ink, where it has ink of two strengths."""
+    own = _connected(piece, region)
     strength = ink.strength(piece.box, piece.polarity)
     level = _between(cv2.calcHist([strength], [0], own, [256], [0, 256]).ravel())
     strong = cv2.bitwise_and(cv2.compare(strength, level, cv2.CMP_GT), own)  # type: ignore[call-overload]
     # The soft rim of a stroke is weak as well, but near what is strong.
     rim = cv2.dilate(strong, np.ones((5, 5), np.uint8))
     far = cv2.countNonZero(cv2.bitwise_and(own, cv2.bitwise_not(rim)))
-    if far < least * cv2.countNonZero(own):
-        return []
-    return pieces_of(strong, piece.polarity, (piece.box.x, piece.box.y))
+    return _Region(strong, piece.box.x, piece.box.y) if far >= least * cv2.countNonZero(own) else None
 
 
 def _between(histogram: npt.NDArray[Any]) -> float:
@@ -121,14 +224,11 @@ _WIDEST = 1.8
 """Width of the widest."""
 
 
-def _touching(ink: Ink, piece: Piece, settings: SeparateSettings) -> Piece:
+def _touching(ink: Ink, piece: Piece, region: _Region, settings: SeparateSettings) -> Piece:
     """The piece with its atoms, and the runs of them that may be a digit; as it is where it has no necks."""
     box = piece.box
-    own = np.zeros((box.height, box.width), np.uint8)
-    cv2.fillPoly(own, [piece.outline], 255, offset=(-box.x, -box.y))
-    strength = cv2.bitwise_and(ink.strength(box, piece.polarity), own)
+    parted, strength = _own(ink, piece, region)
     necks = _necks(strength, settings)
-    parted = cv2.bitwise_and(own, ink.masks[piece.polarity][box.y : box.bottom, box.x : box.right])
     for x, slant in necks:
         reach = slant * box.height / 2
         # A line of four neighbors parts even what hangs together by corners.
@@ -141,15 +241,33 @@ def _touching(ink: Ink, piece: Piece, settings: SeparateSettings) -> Piece:
     beyond = np.array([x > at - slant * (y - box.height / 2) for at, slant in necks])
     starts = [(0.0, np.ones(len(atoms), bool)), *((at, right) for (at, _), right in zip(necks, beyond, strict=True))]
     stops = [*((at, ~right) for (at, _), right in zip(necks, beyond, strict=True)), (float(box.width), starts[0][1])]
+    whole = frozenset(range(len(atoms)))
     runs = [
-        frozenset(np.flatnonzero(left & right).tolist())
+        Run(frozenset(np.flatnonzero(left & right).tolist()), whole)
         for i, (start, left) in enumerate(starts)
         for stop, right in stops[i:]
         if _NARROWEST * box.height <= stop - start <= _WIDEST * box.height
     ]
     return replace(
-        piece, atoms=tuple(atoms), runs=tuple(run for run in dict.fromkeys(runs) if 0 < len(run) < len(atoms))
+        piece, atoms=tuple(atoms), runs=tuple(run for run in dict.fromkeys(runs) if 0 < len(run.atoms) < len(atoms))
     )
+
+
+def _own(ink: Ink, piece: Piece, region: _Region) -> tuple[Image, Image]:
+    """The piece's mask, 0 or 255, and its strength, in its box: uint8 (height, width) each."""
+    box = piece.box
+    own = np.zeros((box.height, box.width), np.uint8)
+    cv2.fillPoly(own, [piece.outline], 255, offset=(-box.x, -box.y))
+    return cv2.bitwise_and(own, region.of(box)), cv2.bitwise_and(ink.strength(box, piece.polarity), own)
+
+
+def _sheared(picture: Image, slant: float) -> Image:
+    """The picture with lines of this slant upright; they stay where they are at half the height."""
+    if not slant:
+        return picture
+    height, width = picture.shape
+    shear = np.array([[1, slant, -slant * height / 2], [0, 1, 0]], np.float32)
+    return cv2.warpAffine(picture, shear, (width, height), flags=cv2.INTER_LINEAR)
 
 
 def _necks(strength: Image, settings: SeparateSettings) -> list[tuple[float, float]]:
@@ -163,10 +281,7 @@ def _necks(strength: Image, settings: SeparateSettings) -> list[tuple[float, flo
     faint = float(small.max()) / 4
     lines: list[tuple[float, int, float]] = []
     for slant in _SLANTS:
-        sheared = small
-        if slant:
-            shear = np.array([[1, slant, -slant * _ROWS / 2], [0, 1, 0]], np.float32)
-            sheared = cv2.warpAffine(small, shear, (columns, _ROWS), flags=cv2.INTER_LINEAR)
+        sheared = _sheared(small, slant)
         crossing = cv2.reduce(sheared, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32F)[0] / usual
         seen = sheared > faint
         tall = (_ROWS - seen.argmax(axis=0) - seen[::-1].argmax(axis=0)) * seen.any(axis=0) / np.float32(_ROWS)

@@ -100,7 +100,8 @@ class Crop:
         group: crops with the same number are alternatives made of the same ink: a whole and its parts.
         parts: the pieces of ink that the crop covers, numbered within its group; alternatives that share one exclude
             each other.
-        share: how much of the connected ink that it was cut out of the crop holds, 0–1; 1 where nothing was cut.
+        whole: the parts of the connected ink that it was cut out of; ``parts`` where nothing was cut.
+        share: how much of that ink the crop holds, 0–1.
     """
 
     box: Box
@@ -109,7 +110,8 @@ class Crop:
     transform: npt.NDArray[Any]
     group: int
     parts: frozenset[int]
-    share: float = 1.0
+    whole: frozenset[int]
+    share: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
