@@ -178,20 +178,11 @@ _SLOPES = (-0.3, -0.15, 0.0, 0.15, 0.3)
 """Of the lines that part rows, upward for each pixel to the right."""
 
 
-def _connected(piece: Piece, region: _Region) -> Image:
-    """The piece's own pixels in its box: uint8, 0 or 255."""
-    mask = region.of(piece.box).copy()
-    x, y = piece.outline[0, 0] - (piece.box.x, piece.box.y)
-    cv2.floodFill(mask, None, (int(x), int(y)), 128, flags=8)
-    return cv2.compare(mask, 128, cv2.CMP_EQ)  # type: ignore[call-overload]
-
-
 def _stronger(ink: Ink, piece: Piece, region: _Region, least: float) -> _Region | None:
     """The piece's stronger ink, where it has ink of two strengths."""
-    own = _connected(piece, region)
-    strength = ink.strength(piece.box, piece.polarity)
+    own, strength = _own(ink, piece, region)
     level = _between(cv2.calcHist([strength], [0], own, [256], [0, 256]).ravel())
-    strong = cv2.bitwise_and(cv2.compare(strength, level, cv2.CMP_GT), own)  # type: ignore[call-overload]
+    strong = cv2.compare(strength, level, cv2.CMP_GT)  # type: ignore[call-overload]
     # The soft rim of a stroke is weak as well, but near what is strong.
     rim = cv2.dilate(strong, np.ones((5, 5), np.uint8))
     far = cv2.countNonZero(cv2.bitwise_and(own, cv2.bitwise_not(rim)))
@@ -254,11 +245,12 @@ def _touching(ink: Ink, piece: Piece, region: _Region, settings: SeparateSetting
 
 
 def _own(ink: Ink, piece: Piece, region: _Region) -> tuple[Image, Image]:
-    """The piece's mask, 0 or 255, and its strength, in its box: uint8 (height, width) each."""
-    box = piece.box
-    own = np.zeros((box.height, box.width), np.uint8)
-    cv2.fillPoly(own, [piece.outline], 255, offset=(-box.x, -box.y))
-    return cv2.bitwise_and(own, region.of(box)), cv2.bitwise_and(ink.strength(box, piece.polarity), own)
+    """The piece's own pixels, 0 or 255, and the strength of their ink, in its box: uint8 (height, width) each."""
+    mask = region.of(piece.box).copy()
+    x, y = piece.outline[0, 0] - (piece.box.x, piece.box.y)
+    cv2.floodFill(mask, None, (int(x), int(y)), 128, flags=8)
+    own = cv2.compare(mask, 128, cv2.CMP_EQ)  # type: ignore[call-overload]
+    return own, cv2.bitwise_and(ink.strength(piece.box, piece.polarity), own)
 
 
 def _sheared(picture: Image, slant: float) -> Image:
