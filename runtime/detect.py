@@ -39,7 +39,7 @@ class DetectSettings:
     side: int = 640
     min_height: int = 9
     max_height: float = 0.9
-    max_candidates: int = 800
+    max_candidates: int = 600
     ink: InkSettings = field(default_factory=InkSettings)
     separate: SeparateSettings = field(default_factory=SeparateSettings)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from train.augment import AugmentSettings
     from train.epochs import CropPools
 
-_PLAIN_EPOCHS, _EPOCHS = 5, 50
+_PLAIN_EPOCHS, _EPOCHS = 5, 60
 _PLAIN_BATCH, _BATCH = 32, 128
 
 
@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     recipe.add_argument(
         "--frames",
         type=int,
-        default=4_000,
+        default=10_000,
         metavar="N",
         help="camera frames to render and cut up with the runtime's detector, to train on; 0 for MNIST alone",
     )

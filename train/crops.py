@@ -56,7 +56,7 @@ class CropSettings:
             None for all, as often as a camera would meet them.
     """
 
-    frames: int = 4_000
+    frames: int = 10_000
     seed: int = 0
     most: int | None = 6
 
@@ -227,9 +227,14 @@ def _cut_frame(job: tuple[int, CropSettings]) -> tuple[Image, Image, Image]:
 def _cut(scene: Scene, settings: CropSettings, rng: np.random.Generator) -> tuple[Image, Image, Image]:
     """Pictures, labels and kinds of a frame's crops."""
     crops = detect(cv2.cvtColor(scene.picture, cv2.COLOR_BGR2GRAY)).crops
+    inks = [ink for ink in scene.inks if len(ink.places)]
+    low = np.array([ink.places.min(axis=0) for ink in inks]).reshape(-1, 2)
+    high = np.array([ink.places.max(axis=0) for ink in inks]).reshape(-1, 2)
     found: dict[Kind, dict[bytes, tuple[Image, int]]] = {kind: {} for kind in KINDS}
     for i in rng.permutation(len(crops)).tolist():
-        known = label_crop(crops[i], scene.inks)
+        scale, shift = crops[i].transform.diagonal(), crops[i].transform[:, 2]
+        near = ((low * scale + shift < FIELD) & (high * scale + shift >= 0)).all(axis=1)
+        known = label_crop(crops[i], [inks[k] for k in np.flatnonzero(near)])
         if known:
             found[known[1]].setdefault(crops[i].pixels.tobytes(), (crops[i].pixels, known[0]))
     kept = [

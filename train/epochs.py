@@ -29,7 +29,7 @@ _SEEDS = {"train": 101, "validation": 102}
 
 
 def crop_pools(data: Mnist, frames: int, cache: Path) -> CropPools:
-    """Render frames of MNIST's training digits, and an eighth as many of its validation digits, and cut them up.
+    """Render frames of MNIST's training digits, and a twentieth as many of its validation digits, and cut them up.
 
     Both are of the train split's pens, papers and clutter, and the same whatever the seed of a training.
 
@@ -42,7 +42,7 @@ def crop_pools(data: Mnist, frames: int, cache: Path) -> CropPools:
         SinkError: the cache cannot be written.
     """
     train = CropSettings(frames, _SEEDS["train"])
-    validation = CropSettings(-(-frames // 8), _SEEDS["validation"], most=None)
+    validation = CropSettings(-(-frames // 20), _SEEDS["validation"], most=None)
     return CropPools(
         labeled_crops(train, (data.train_images, data.train_labels), cache),
         labeled_crops(validation, (data.validation_images, data.validation_labels), cache),
@@ -73,8 +73,8 @@ class EpochSettings:
 
     drawn: float = 0.12
     nones: float = 0.1
-    crops: float = 0.5
-    crop_nones: float = 0.4
+    crops: float = 0.8
+    crop_nones: float = 0.7
     none_pool: int = 40_000
 
     def counts(self, digits: int, with_crops: bool) -> Counts:

@@ -46,7 +46,7 @@ class FitSettings:
     """
 
     model: str = "edge"
-    epochs: int = 50
+    epochs: int = 60
     batch: int = 128
     learning_rate: float = 2e-3
     weight_decay: float = 0.05

@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--networks", default=",".join(STEPS), metavar="LIST", help="with commas between")
     parser.add_argument("--seeds", type=seed_list, default="0-2", metavar="LIST", help="such as 0-4 or 1,5")
     parser.add_argument("--epochs", type=int, default=50, metavar="N", help="passes over the training images")
-    parser.add_argument("--frames", type=int, default=4_000, metavar="N", help="camera frames to train on")
+    parser.add_argument("--frames", type=int, default=10_000, metavar="N", help="camera frames to train on")
     parser.add_argument("--limit", type=int, metavar="N", help="train on N images only, for a trial")
     parser.add_argument("--out", type=Path, default=Path("runs/ladder"), metavar="DIR", help="folder for the runs")
     parser.add_argument("--pools", type=Path, default=Path("runs/pools"), metavar="DIR", help="folder of cut-out crops")
