@@ -90,7 +90,7 @@ class Recognizer:
         readings, unsure = _without_nested(readings, unsure)
         other = _apart(other, readings)
         numbers = group_numbers(readings, [*other, *(reading.box for reading in unsure)])
-        letters = _letters(numbers, unsure, [_shift(box, offset) for box in detection.ink])
+        letters = _letters(numbers, unsure, [_shift(box, offset) for box in detection.ink], self._accept)
         if letters:
             readings = [reading for reading in readings if reading not in letters]
             unsure += letters
@@ -192,35 +192,80 @@ _EXPLAINED = 0.8  # share of a cut piece's ink that its digits must hold
 _ALIKE = 1e-4  # scores that differ by rounding
 
 
-def _letters(numbers: Sequence[Number], unsure: Sequence[Reading], ink: Sequence[Box]) -> list[Reading]:
-    """Readings that are letters rather: a 1 or a 0 by itself, close beside ink on its line that is no digit.
+def _letters(numbers: Sequence[Number], unsure: Sequence[Reading], ink: Sequence[Box], accept: float) -> list[Reading]:
+    """Readings that are strokes of something else: part of a word, or of hatching.
 
-    A stroke and a ring are letters as well (l, I, o), and nothing but their neighbors tells. On eight photos without a
-    digit, three of them of handwriting, this leaves 15 of 23 false digits, and on 28 others it loses none of 269.
+    The more of a word's ink is of no digit, the surer a digit in it must be; a 1 or a 0 surer still, since a stroke and
+    a ring are letters as well (l, I, o), and nothing but their neighbors tells. Nor are 1s by themselves a number,
+    where they stand closer than digits do.
     """
-    lone = [number.readings[0] for number in numbers if number.text in ("0", "1")]
-    if not lone:
+    read = [reading for number in numbers for reading in number.readings]
+    if not read:
         return []
-    digits = [reading for number in numbers for reading in number.readings] + list(unsure)
-    read = np.array([_corners(reading.box) for reading in digits])
-    others = np.array([_corners(box) for box in ink]).reshape(-1, 4)
-    sides = np.minimum(others[:, None, 2:], read[None, :, 2:]) - np.maximum(others[:, None, :2], read[None, :, :2])
+    found = [
+        reading
+        for number in numbers
+        if len(number.text) > 1 and set(number.text) == {"1"} and _pitch(number.readings) < _HATCHING
+        for reading in number.readings
+    ]
+    digits = np.array([_corners(reading.box) for reading in [*read, *unsure]], np.float64)
+    others = np.array([_corners(box) for box in ink], np.float64).reshape(-1, 4)
+    sides = np.minimum(others[:, None, 2:], digits[None, :, 2:]) - np.maximum(others[:, None, :2], digits[None, :, :2])
     own = np.prod(np.maximum(sides, 0), axis=2) > 0.5 * np.prod(others[:, 2:] - others[:, :2], axis=1)[:, None]
     others = others[~own.any(axis=1)]  # the rest is ink of no digit
-    left, top, right, bottom = others.T
-    height = bottom - top
-    found = []
-    for reading in lone:
-        box = reading.box
-        gap = np.maximum(left, box.x) - np.minimum(right, box.right)
-        level = np.minimum(bottom, box.bottom) - np.maximum(top, box.y) >= 0.5 * np.minimum(height, box.height)
-        alike = (height >= 0.35 * box.height) & (height <= 2.5 * box.height)
-        if (level & alike & (gap >= -0.3 * box.width) & (gap <= _LETTER_GAP * box.height)).any():
+    words = _words(np.concatenate([digits, others]))
+    for i, reading in enumerate(read):
+        mates = words == words[i]
+        foreign = others[mates[len(digits) :]]
+        width = float((foreign[:, 2] - foreign[:, 0]).sum()) / reading.box.height
+        share = width / (width + _DIGIT_WIDTH * np.count_nonzero(mates[: len(digits)]))
+        doubt = (_DOUBT_STROKE if reading.label in ("0", "1") else _DOUBT) * share**2
+        if _odds(reading.confidence) < _odds(accept) + doubt and reading not in found:
             found.append(reading)
     return found
 
 
-_LETTER_GAP = 0.4  # widest gap between letters of a word, as a share of their height
+_HATCHING = 0.4
+"""Distance of 1s from which on they are a number, in heights."""
+
+_DIGIT_WIDTH = 0.65
+"""Usual width of a digit, as a share of its height."""
+
+_DOUBT, _DOUBT_STROKE = 5.0, 12.0
+"""Log odds by which a digit, and a 1 or a 0, must be surer in a word that is of letters but for it."""
+
+
+def _odds(probability: float) -> float:
+    """Log odds, finite for 0 and 1."""
+    bounded = min(max(probability, 1e-7), 1 - 1e-7)
+    return float(np.log(bounded / (1 - bounded)))
+
+
+def _pitch(readings: Sequence[Reading]) -> float:
+    """Median distance of neighbors' middles, in mean heights."""
+    pairs = zip(readings, readings[1:], strict=False)
+    return float(np.median([2 * (b.box.center[0] - a.box.center[0]) / (a.box.height + b.box.height) for a, b in pairs]))
+
+
+_LETTER_GAP, _LETTER_RATIO = 0.4, 2.5
+"""Widest gap between letters of a word, as a share of the smaller's height, and greatest ratio of their heights."""
+
+
+def _words(boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
+    """The number of the word that each box is of, int32 (n,); boxes are (n, 4): left, top, right, bottom."""
+    heights = boxes[:, 3] - boxes[:, 1]
+    least = np.minimum(heights[:, None], heights[None])
+    gap = np.maximum(boxes[:, None, 0], boxes[None, :, 0]) - np.minimum(boxes[:, None, 2], boxes[None, :, 2])
+    level = np.minimum(boxes[:, None, 3], boxes[None, :, 3]) - np.maximum(boxes[:, None, 1], boxes[None, :, 1])
+    alike = np.maximum(heights[:, None], heights[None]) <= _LETTER_RATIO * least
+    linked = alike & (level >= 0.5 * least) & (gap <= _LETTER_GAP * least) & (gap >= -0.5 * least)
+    words = np.arange(len(boxes), dtype=np.int32)
+    while True:  # each takes the least number of its neighbors, until none changes
+        least_near = np.where(linked, words[None], len(boxes)).min(axis=1, initial=len(boxes))
+        fewer = np.minimum(words, least_near).astype(np.int32)
+        if np.array_equal(fewer, words):
+            return words
+        words = fewer
 
 
 def _corners(box: Box) -> tuple[int, int, int, int]:
