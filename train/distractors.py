@@ -33,6 +33,8 @@ _FONTS = (
     cv2.FONT_HERSHEY_SCRIPT_COMPLEX,
 )
 
+_TRIES = 100  # of a family, which may have nothing to make of narrow digits
+
 
 def draw_distractor(rng: np.random.Generator, digits: Image) -> Image:
     """Draw one thing that is not a digit.
@@ -44,11 +46,12 @@ def draw_distractor(rng: np.random.Generator, digits: Image) -> Image:
     Returns:
         uint8 (96, width), bright ink on black, never empty; the width is 96 but for words and joined digits.
     """
-    family = list(FAMILIES)[rng.choice(len(FAMILIES), p=_WEIGHTS)]
-    canvas = family(rng, digits)
-    while not canvas.any():
-        canvas = family(rng, digits)
-    return canvas
+    while True:
+        family = list(FAMILIES)[rng.choice(len(FAMILIES), p=_WEIGHTS)]
+        for _ in range(_TRIES):
+            canvas = family(rng, digits)
+            if canvas.any():
+                return canvas
 
 
 def _letter(rng: np.random.Generator, digits: Image) -> Image:

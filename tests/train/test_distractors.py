@@ -55,6 +55,14 @@ def test_a_distractor_is_never_empty(drawn: Mnist) -> None:
     assert min(draw_distractor(rng, drawn.train_images).max() for _ in range(500)) > 0
 
 
+def test_a_family_that_has_nothing_to_make_of_the_digits_leaves_its_turn_to_another() -> None:
+    bar = np.zeros((1, 28, 28), np.uint8)  # what is left of it, cut anywhere, is upright
+    bar[0, 4:24, 12:16] = 255
+    rng = np.random.default_rng(3)
+    assert not any(distractors._cut(rng, bar).any() for _ in range(50))
+    assert all(draw_distractor(rng, bar).any() for _ in range(200))
+
+
 def test_a_cut_digit_keeps_20_to_50_percent_of_its_ink(wide: Image) -> None:
     rng = np.random.default_rng(14)
     image = wide[2:3]  # one image only, so that the whole ink is known
