@@ -54,15 +54,21 @@ def test_where_f1_is_flat_it_is_the_highest() -> None:
     assert choose_thresholds(*answers((4, 4, 0.99, 9_999), (4, 4, 0.55, 1)))[0] == 0.95
 
 
-def test_a_bundle_gets_for_each_artifact_what_fits_its_own_answers(exported: tuple[Path, Parities]) -> None:
+def test_a_bundle_gets_temperatures_that_fit_each_artifact_and_thresholds_that_fit_the_float_one(
+    exported: tuple[Path, Parities],
+) -> None:
     bundle, crops = load_bundle(exported[0]), drawn_crops().validation
     fitted = _with_thresholds(bundle, crops)
     digits = crops.labels != NONE
+    assert [each.name for each in fitted.manifest.artifacts] == [each.name for each in bundle.manifest.artifacts]
+    exact = make_classifier(fitted, fitted.artifact("litert", "float32")).probabilities(crops.images)
+    thresholds = choose_thresholds(exact, crops.labels)
     for artifact in fitted.manifest.artifacts:
         probabilities = make_classifier(fitted, artifact).probabilities(crops.images)
         logits = make_classifier(fitted, artifact).logits(crops.images)
+        logits[:, NONE] += artifact.none_prior
         assert artifact.temperature == fit_temperature(logits, crops.labels)
-        assert (artifact.accept, artifact.unsure) == choose_thresholds(probabilities, crops.labels)
+        assert (artifact.accept, artifact.unsure) == thresholds
         read = (probabilities.argmax(axis=1) != NONE) & (probabilities.max(axis=1) >= artifact.accept)
         figures = artifact.metrics["crops"]
         assert (figures["digits"], figures["nones"]) == (60, 60)
