@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from export.layers import LayerError
 from export.parity import Logits
 from export.samples import InputSet
 from runtime.backends import ArtifactClassifier
 from runtime.values import Image
+
+Answers: TypeAlias = npt.NDArray[np.int64]
+
+Failure: TypeAlias = tuple[InputSet, ArtifactClassifier, Logits]
+"""Where an artifact broke a limit, which, and what it answers there."""
 
 IMAGES = 1_000
 """Images that causes are looked for on."""
@@ -33,6 +40,23 @@ _EXPLAINED = 0.8  # share of the answers that a cause must foretell
 _RARE = 0.01  # share of the images under which a label is not missed
 
 
+def find_causes(reference: ArtifactClassifier, failed: Sequence[Failure], layers: Sequence[LayerError]) -> list[str]:
+    """A line for each artifact that does not agree and for which a known fault would account; see ``find_cause``."""
+    found: dict[str, str] = {}
+    for images, classifier, logits in failed:
+        if classifier.artifact.name not in found and (
+            cause := find_cause(images, reference, classifier, logits, layers)
+        ):
+            found[classifier.artifact.name] = cause
+    return list(found.values())
+
+
+def sound(names: Iterable[str], failed: Sequence[Failure]) -> list[str]:
+    """The artifacts that may be laid beside each other: a float file at fault says nothing of an int8 one."""
+    faulty = {classifier.artifact.name for _, classifier, _ in failed}
+    return [name for name in names if name not in faulty or "float32" not in name]
+
+
 def find_cause(
     images: InputSet,
     reference: ArtifactClassifier,
@@ -40,60 +64,70 @@ def find_cause(
     logits: Logits,
     layers: Sequence[LayerError],
 ) -> str | None:
-    """A line on why an artifact may not agree: its calibration, or else what is likeliest; None if nothing is.
+    """A line on why an artifact may not agree; None where nothing known would do it.
 
     Args:
-        images: where it does not agree.
+        images: where it does not agree. Of what is not a digit only missing answers are told: nearly all of it has one
+            label, which a fault may give it too.
         reference: the float model.
         classifier: the artifact.
         logits: float32 (n, labels), its answers.
         layers: errors of the int8 LiteRT artifact layer by layer, where they are known.
     """
+    name, labels = classifier.artifact.name, reference.labels
+    pixels = images.images[:IMAGES]
+    now = images.judged(logits[:IMAGES], classifier.artifact.none_prior).argmax(axis=1)
 
-    def answer(pixels: Image) -> Logits:
-        return images.judged(reference.logits(pixels), reference.artifact.none_prior)
+    def answer(changed: Image) -> Answers:
+        return images.judged(reference.logits(changed), reference.artifact.none_prior).argmax(axis=1)
 
-    name = classifier.artifact.name
+    was = answer(pixels)
     cause = calibration_cause(layers) if name == "litert-int8" else None
-    judged = images.judged(logits, classifier.artifact.none_prior)
-    cause = cause or likely_cause(answer, images.images, judged, reference.labels)
+    if not cause and not images.camera:
+        cause = input_cause(answer, pixels, was, now) or order_cause(was, now, labels)
+    cause = cause or missing_cause(was, now, labels)
     return f"{name}: likely cause: {cause}" if cause else None
 
 
-def likely_cause(
-    reference: Callable[[Image], Logits], images: Image, logits: Logits, labels: Sequence[str]
-) -> str | None:
-    """What would make the float model answer as the artifact does; None where nothing known would.
+def input_cause(answer: Callable[[Image], Answers], images: Image, was: Answers, now: Answers) -> str | None:
+    """What done to the pixels would make the float model answer as the artifact does.
 
     Args:
-        reference: the float model, uint8 (n, 28, 28) -> logits float32 (n, labels).
+        answer: the float model, uint8 (n, 28, 28) -> labels.
         images: uint8 (n, 28, 28).
-        logits: float32 (n, labels), the artifact's.
-        labels: meaning of each output.
+        was: int64 (n,), the float model's labels of them.
+        now: int64 (n,), the artifact's.
     """
-    images, now = images[:IMAGES], logits[:IMAGES].argmax(axis=1)
-    was = reference(images).argmax(axis=1)
-    agreement = float((now == was).mean())
     foretold = {
-        words: float((reference(np.ascontiguousarray(fault(images))).argmax(axis=1) == now).mean())
+        words: float((answer(np.ascontiguousarray(fault(images))) == now).mean())
         for words, fault in INPUT_FAULTS.items()
     }
     words = max(foretold, key=foretold.__getitem__)
-    if _explains(foretold[words], agreement):
-        return f"{words} (the float model, so treated, gives {foretold[words]:.0%} of its labels)"
+    if not _explains(foretold[words], was, now):
+        return None
+    return f"{words} (the float model, so treated, gives {foretold[words]:.0%} of its labels)"
+
+
+def order_cause(was: Answers, now: Answers, labels: Sequence[str]) -> str | None:
+    """The other order of labels that the artifact seems to have; see ``input_cause``."""
     answered = np.zeros((len(labels), len(labels)), np.int64)
     np.add.at(answered, (was, now), 1)
-    usual = answered.argmax(axis=1).tolist()
-    occurs = np.flatnonzero(answered.sum(axis=1) >= max(_RARE * len(images), 1)).tolist()
-    share = float(answered.max(axis=1).sum() / len(images))
+    usual, occurs = answered.argmax(axis=1).tolist(), _usual(was)
     moved = [i for i in occurs if usual[i] != i]
-    if len({usual[i] for i in occurs}) == len(occurs) and len(moved) > 1 and _explains(share, agreement):
-        shown = ", ".join(f"{labels[i]} is answered as {labels[usual[i]]}" for i in moved)
-        return f"its labels are in another order: {shown}"
+    share = float(answered.max(axis=1).sum() / len(was))
+    if len({usual[i] for i in occurs}) < len(occurs) or len(moved) < 2 or not _explains(share, was, now):
+        return None
+    return "its labels are in another order: " + ", ".join(
+        f"{labels[i]} is answered as {labels[usual[i]]}" for i in moved
+    )
+
+
+def missing_cause(was: Answers, now: Answers, labels: Sequence[str]) -> str | None:
+    """The labels that the artifact never gives; see ``input_cause``."""
     answers = set(now.tolist())
-    if len(answers) == 1:
+    if len(answers) == 1 and len(_usual(was)) > 1:
         return f"it answers {labels[answers.pop()]} whatever it is shown"
-    never = [labels[i] for i in occurs if i not in answers]
+    never = [labels[i] for i in _usual(was) if i not in answers]
     return f"it never answers {' or '.join(never)}" if never else None
 
 
@@ -108,6 +142,12 @@ def calibration_cause(layers: Sequence[LayerError]) -> str | None:
     )
 
 
-def _explains(share: float, agreement: float) -> bool:
-    """Whether a cause foretells most answers, and more than half of those that need one."""
-    return share >= _EXPLAINED and 1 - share < (1 - agreement) / 2
+def _explains(share: float, was: Answers, now: Answers) -> bool:
+    """Whether a cause foretells most answers, and more than half of those that differ."""
+    return share >= _EXPLAINED and 1 - share < float((was != now).mean()) / 2
+
+
+def _usual(labels: Answers) -> list[int]:
+    """The labels that are not rare."""
+    found, counts = np.unique(labels, return_counts=True)
+    return [int(label) for label, count in zip(found, counts, strict=True) if count >= max(_RARE * len(labels), 1)]

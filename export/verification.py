@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from export.causes import find_cause
+from export.causes import Failure, find_causes, sound
 from export.classifiers import artifact_classifiers, variants
 from export.clips import Clip
 from export.findings import Comparison, Flip, KernelComparison, Verification
@@ -46,22 +46,21 @@ def verify(
     artifacts, broken = artifact_classifiers(bundle)
     # The reference itself is one of them, where it is the bundle's float ONNX file.
     compared = {name: each for name, each in artifacts.items() if name != reference.artifact.name}
-    errors, mended = by_layer(bundle, list(artifacts), sets[0].images[:IMAGES]) if sets else ([], [])
     comparisons: list[Comparison] = []
     kernels: list[KernelComparison] = []
     flips: list[Flip] = []
-    causes: dict[str, str] = {}
+    failed: list[Failure] = []
     for images in sets:
         expected = images.ask(reference.logits, "float model")
         answers = {name: images.ask(each.logits, name) for name, each in compared.items()}
         found = [_compare(images, reference, expected, compared[name], answers[name], limits) for name in answers]
-        for name in (each.parity.artifact for each in found if each.parity.breaches):
-            if cause := find_cause(images, reference, compared[name], answers[name], errors):
-                causes.setdefault(name, cause)
+        broke = [each.parity.artifact for each in found if each.parity.breaches]
+        failed += [(images, compared[name], answers[name]) for name in broke]
         comparisons += found
         flips += _flips(images, reference, expected, compared, answers)
         if images is sets[0]:
             kernels = _kernels(bundle, images, compared, answers, limits)
+    errors, mended = by_layer(bundle, sound(artifacts, failed), sets[0].images[:IMAGES]) if sets else ([], [])
     replays = [each for clip in clips for each in replay(clip, reference, compared)]
     breaches = [
         *broken,
@@ -82,7 +81,7 @@ def verify(
         tuple(errors),
         tuple(mended),
         tuple(breaches),
-        tuple(causes.values()),
+        tuple(find_causes(reference, failed, errors)),
     )
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from export.clips import Clip, make_clip
 from export.limits import GATE_COUNT, NONE_SHARE, PATH, load_limits
-from export.report_tables import clips, comparison_table, replay_table
+from export.report_tables import clips, comparison_table, kernel_table, replay_table
 from runtime.bundle import load_bundle
 from runtime.errors import SinkError, UsageError, run_command
 from train.data import Mnist, load_mnist
@@ -152,6 +152,9 @@ def _print_tables(values: dict[str, Any], stdout: TextIO) -> None:
     for each in values["sets"]:
         print(f"{each['name']}, {each['count']:,} images{'' if each['gates'] else ' (reported only)'}", file=stdout)
         _print_table(comparison_table(values, each["name"]), stdout)
+    if values["kernels"]:
+        print("the same network by other kernels", file=stdout)
+        _print_table(kernel_table(values), stdout)
     for name, count in clips(values).items():
         print(f"{name}, {count} frames", file=stdout)
         _print_table(replay_table(values, name), stdout)

@@ -60,7 +60,7 @@ class TestRenderedFrames:
 
     def test_a_folder_that_cannot_be_made_is_one_line(self, drawn: Mnist, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
-        with pytest.raises(SinkError, match="--frames"):
+        with pytest.raises(SinkError, match="cannot write frames into"):
             render(drawn, tmp_path / "file" / "frames")
 
     def test_a_frame_that_is_lost_is_named(self, drawn: Mnist, folder: Path) -> None:

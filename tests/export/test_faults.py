@@ -290,6 +290,14 @@ def test_the_command_names_the_file_and_the_fault(case: Case, fault: str) -> Non
     assert [line for line in lines if blamed and not any(name in line for name in blamed)] == []
 
 
+def test_the_table_of_faults_names_each() -> None:
+    text = (ROOT / "docs" / "parity.md").read_text(encoding="utf-8")
+    table = text[text.index("| fault | ") :].split("\n\n")[0]
+    named = [line.split("|")[1].strip() for line in table.splitlines()[2:]]
+    assert len(named) == len(set(named))
+    assert set(named) == {*FAULTS, *BROKEN_BUILDS, "a bit flipped in any file"}
+
+
 def test_an_honest_bundle_breaks_nothing(case: Case) -> None:
     case.put("litert-int8", (case.folder / "some-int8.tflite").read_bytes())
     assert case.verify() == []
@@ -373,7 +381,7 @@ for fault in ("none", "wrong kernels", *build.ADAPTERS):
     arguments = ["--model", str(folder), "--reference", "onnx", "--sets", "gate", *common]
     codes = [verify(arguments, load=lambda _: drawn_digits())]
     print("exporting", file=sys.stderr, flush=True)
-    arguments = ["--run", str(run), "--out", str(out / "some"), "--formats", "litert-int8,onnx-float32", *common]
+    arguments = ["--run", str(run), "--out", str(out / "some"), "--formats", "litert-int8", *common]
     codes.append(export(arguments, load=lambda _: drawn_digits()))
     print(f"codes: {codes}", file=sys.stderr, flush=True)
 """
@@ -412,9 +420,8 @@ def test_a_broken_build_of_the_interpreter_is_caught_by_both_commands(
         assert re.search(r"^broken: litert-int8: litert-int8 does not answer as it did at export", verified, re.M)
         # … and one that was there at export, whose golden vectors would be its own, by the gate.
         (line,) = [line for line in exporting.splitlines() if line.startswith("error: ")]
-        assert re.match(r"error: no bundle is written: gate: litert-int8: [\d.]+% of labels differ", line)
+        assert re.match(r"error: .*some is left as it was: gate: litert-int8: [\d.]+% of labels differ", line)
         assert re.search(cause, line), line
-        assert "onnx" not in line
 
 
 def test_a_graph_whose_input_is_not_exactly_a_gray_level_is_refused(drawn: Mnist, trained: keras.Model) -> None:
