@@ -78,12 +78,6 @@ switch_to() {
     sync
 }
 
-run_in() { # version, module, arguments
-    slot_of=$base/versions/$1
-    shift
-    (cd / && PYTHONPATH=$slot_of/site PYTHONDONTWRITEBYTECODE=1 "$PYTHON" -m "$@")
-}
-
 # Writes a file whole or not at all.
 place() { # source, target, mode
     cp "$1" "$2.new-$$"
@@ -97,7 +91,8 @@ if [ ! -d "$slot" ]; then
     new=$base/versions/.new-$$
     mkdir "$new"
     trap 'rm -rf "$new"' EXIT
-    (cd "$here" && "$PYTHON" ./pip-*.whl/pip install --quiet --disable-pip-version-check --no-cache-dir --no-index \
+    # pip runs from its wheel: a Lite system may have none.
+    (cd "$here" && "$PYTHON" "$(ls pip-*.whl)/pip" install --quiet --disable-pip-version-check --no-cache-dir --no-index \
         --no-deps --no-compile --require-hashes --root-user-action=ignore --target "$new/site" -r requirements.txt) ||
         fail "pip could not install the wheels; see above"
     # For graphics cards that no Raspberry Pi has; and the libraries' own tests.
@@ -107,8 +102,8 @@ if [ ! -d "$slot" ]; then
     cp "$here/target.json" "$here/target.env" "$here/SHA256SUMS" "$here/uninstall.sh" "$here/edge-digits.service" "$here/service.toml" "$new"
     chmod 755 "$new/uninstall.sh"
     # A version is judged before it counts: hashes, golden vectors, and digits of the demo read through it.
-    PYTHONPATH=$new/site PYTHONDONTWRITEBYTECODE=1 "$PYTHON" -m runtime.camera --model "$model" --backend "$backend" \
-        --source demo --max-frames 20 --display none >"$new/self-test.txt" 2>&1 ||
+    (cd / && PYTHONPATH=$new/site PYTHONDONTWRITEBYTECODE=1 "$PYTHON" -m runtime.camera --model "$model" \
+        --backend "$backend" --source demo --max-frames 20 --display none >"$new/self-test.txt" 2>&1) ||
         fail "the new version failed its self-test: $(tail -n 1 "$new/self-test.txt"); the old one stays"
     sync
     mv -T "$new" "$slot"
