@@ -11,7 +11,6 @@ import io
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -116,7 +115,11 @@ def make_archive(model: str, system: str, backend: str, out: Path, fetch: Callab
         folder = Path(scratch) / name
         wheels = folder / "wheels"
         wheels.mkdir(parents=True)
-        fetch([*pinned(SYSTEMS[system], ("numpy", "opencv-python-headless", INTERPRETERS[backend], *SERVICES)), PIP], system, wheels)
+        fetch(
+            [*pinned(SYSTEMS[system], ("numpy", "opencv-python-headless", INTERPRETERS[backend], *SERVICES)), PIP],
+            system,
+            wheels,
+        )
         (pip,) = wheels.glob("pip-*.whl")
         pip.rename(folder / pip.name)
         build_wheel(bundle.folder, bundle.manifest.name, wheels)
@@ -155,11 +158,11 @@ def pinned(system: System, names: Iterable[str]) -> list[str]:
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
     lines = []
     for name in names:
-        found = re.findall(rf"^{re.escape(name)}==([\w.]+)(?: ; python_version (<|>=) \"3\.(\d+)\")?$", text, re.MULTILINE)
+        found = re.findall(
+            rf"^{re.escape(name)}==([\w.]+)(?: ; python_version (<|>=) \"3\.(\d+)\")?$", text, re.MULTILINE
+        )
         versions = [
-            version
-            for version, sign, minor in found
-            if not sign or (system.python[1] < int(minor)) == (sign == "<")
+            version for version, sign, minor in found if not sign or (system.python[1] < int(minor)) == (sign == "<")
         ]
         if not versions:
             raise DataError(f"{path} does not pin {name}; use a checkout of the repository")
@@ -187,7 +190,9 @@ def fetch_wheels(requirements: Sequence[str], system: str, folder: Path) -> None
         missing = re.search(r"No matching distribution found for (\S+)", done.stderr)
         python = ".".join(map(str, target.python))
         if missing:
-            raise DataError(f"no wheel of {missing[1]} for Python {python} on aarch64 ({system}); choose another --os or --backend")
+            raise DataError(
+                f"no wheel of {missing[1]} for Python {python} on aarch64 ({system}); choose another --os or --backend"
+            )
         last = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"code {done.returncode}"
         raise DataError(f"pip could not download the wheels ({last}); check the network and pip's index")
 
@@ -209,7 +214,11 @@ def build_wheel(bundle: Path, name: str, folder: Path) -> None:
         files = {}
         with zipfile.ZipFile(built[0]) as wheel:
             for entry in wheel.namelist():
-                if entry.startswith(_ON_DEVICE) and not entry.startswith("runtime/models/") and not entry.endswith("/RECORD"):
+                if (
+                    entry.startswith(_ON_DEVICE)
+                    and not entry.startswith("runtime/models/")
+                    and not entry.endswith("/RECORD")
+                ):
                     files[entry] = wheel.read(entry)
             record = next(entry for entry in wheel.namelist() if entry.endswith("/RECORD"))
         for path in sorted(bundle.iterdir()):
@@ -247,13 +256,18 @@ def _pack(folder: Path, archive: Path) -> Path:
     fresh = archive.with_name(f"fresh-{archive.name}")
     try:
         archive.parent.mkdir(parents=True, exist_ok=True)
-        with fresh.open("wb") as raw, gzip.GzipFile("", "wb", 6, raw, _MOMENT) as packed:
-            with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar:
-                for path in [folder, *sorted(folder.rglob("*"))]:
-                    tar.add(path, str(path.relative_to(folder.parent)), recursive=False, filter=settle)
+        with (
+            fresh.open("wb") as raw,
+            gzip.GzipFile("", "wb", 6, raw, _MOMENT) as packed,
+            tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar,
+        ):
+            for path in [folder, *sorted(folder.rglob("*"))]:
+                tar.add(path, str(path.relative_to(folder.parent)), recursive=False, filter=settle)
         fresh.replace(archive)
     except OSError as error:
-        raise SinkError(f"cannot write {archive} ({error.strerror or error}); name another folder with --out") from error
+        raise SinkError(
+            f"cannot write {archive} ({error.strerror or error}); name another folder with --out"
+        ) from error
     return archive
 
 

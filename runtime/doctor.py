@@ -6,6 +6,7 @@ import argparse
 import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -119,15 +120,18 @@ _LEAST_MEMORY = 150 * 2**20
 
 
 def _processor(machine: Machine, plan: Plan) -> Iterator[Finding]:
-    lines = re.findall(r"^(?:flags|Features)\s*: (.*)$", machine.read("/proc/cpuinfo"), re.MULTILINE)
-    has = set(lines[0].split()) if lines else set()
-    if machine.architecture in ("aarch64", "arm64"):
-        if has and "asimd" not in has:
+    arm = machine.architecture in ("aarch64", "arm64")
+    found = re.search(rf"^{'Features' if arm else 'flags'}\s*: (.*)$", machine.read("/proc/cpuinfo"), re.MULTILINE)
+    has = set(found[1].split()) if found else set()
+    if not found:
+        yield Finding("processor", "note", f"{machine.architecture}; the system does not say what it can (emulated?)")
+    elif arm:
+        if "asimd" not in has:
             yield Finding("processor", "error", "no NEON (asimd), which every wheel is built for", "use another board")
             return
         fast = [name for flag, name in (("asimddp", "dot product"), ("i8mm", "i8mm")) if flag in has]
         yield Finding("processor", "ok", f"NEON{''.join(f', {name}' for name in fast)}")
-    elif has:
+    else:
         fast = [flag for flag in ("avx2", "avx512_vnni", "avx_vnni") if flag in has]
         yield Finding("processor", "ok", ", ".join(fast) or "no AVX2")
     governor = machine.read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
@@ -191,7 +195,10 @@ def _why_not(module: str, answer: Answer) -> tuple[str, str]:
     if answer.code in (-4, 132):
         return "illegal instruction: its wheel is built for a newer processor", f"pip install an older {package}"
     if re.search(r"_ARRAY_API|compiled using NumPy 1|multiarray failed to import", text):
-        return "built for another NumPy (ABI)", f'pip install "numpy<2" "opencv-python-headless<5", or a newer {package}'
+        return (
+            "built for another NumPy (ABI)",
+            f'pip install "numpy<2" "opencv-python-headless<5", or a newer {package}',
+        )
     library = re.search(r"(lib\S+?\.so[.\d]*): cannot open shared object", text)
     if library:
         packages = {"libGL.so.1": "libgl1", "libgthread-2.0.so.0": "libglib2.0-0"}
@@ -257,7 +264,9 @@ def _camera(machine: Machine, plan: Plan) -> Iterator[Finding]:
         yield Finding("camera", "ok", f"{device} ({name}){told}")
         if modes == NOT_THERE:
             yield Finding("camera modes", "note", "v4l2-ctl is not installed", "sudo apt install v4l-utils shows them")
-    program = next((name for name in ("rpicam-hello", "libcamera-hello") if machine.run([name, "--version"]).code == 0), "")
+    program = next(
+        (name for name in ("rpicam-hello", "libcamera-hello") if machine.run([name, "--version"]).code == 0), ""
+    )
     ribbon = re.findall(r"^\d+ : (\w+)", machine.run([program, "--list-cameras"]).text, re.MULTILINE) if program else []
     if ribbon:
         yield Finding("Pi camera", "ok", ", ".join(ribbon))
@@ -328,6 +337,9 @@ def _network(machine: Machine, plan: Plan) -> Iterator[Finding]:
         host, _, port = str(plan.config[key]).rpartition(":")
         number = int(port) if port.isdecimal() else usual
         trouble = machine.port_taken(host or "127.0.0.1", number)
+        if trouble and '"healthy"' in machine.ask(number, "/health"):
+            yield Finding("port", "ok", f"{number}: the service answers there")
+            continue
         fix = f"stop what listens there (sudo ss -ltnp 'sport = :{number}'), or set another {key}"
         if trouble:
             yield Finding("port", "error", f"{host or '127.0.0.1'}:{number}: {trouble}", fix)
@@ -367,8 +379,8 @@ def _told(findings: Sequence[Finding], worst: Severity) -> str:
         lines.append(f"{MARKS[finding.severity]:>7}  {finding.subject:<{width}}  {finding.found}")
         if finding.fix:
             lines.append(f"{'':>7}  {'':<{width}}  fix: {finding.fix}")
-    counts = {severity: sum(finding.severity == severity for finding in findings) for severity in _ORDER}
-    told = [f"{counts[severity]} {severity}{'s' if counts[severity] > 1 else ''}" for severity in ("error", "warning")]
+    counts = Counter(finding.severity for finding in findings)
+    told = [f"{n} {severity}{'s' if n > 1 else ''}" for severity in ("error", "warning") if (n := counts[severity])]
     verdict = {
         "error": "this computer cannot read digits yet",
         "warning": "it works, but not as well as it could",

@@ -1,7 +1,8 @@
-"""What a computer says about itself, for ``runtime.doctor``; standard library only, since anything else may be broken."""
+"""What a computer says about itself, for ``runtime.doctor``. Standard library only: anything else may be broken."""
 
 from __future__ import annotations
 
+import http.client
 import os
 import platform
 import shutil
@@ -111,6 +112,17 @@ class Machine:
             except OSError as error:
                 return error.strerror or str(error)
         return ""
+
+    def ask(self, port: int, path: str) -> str:
+        """What this computer's own web server answers, whatever its status; empty where none does."""
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().read().decode(errors="replace")
+        except (OSError, http.client.HTTPException):
+            return ""
+        finally:
+            connection.close()
 
     def unreachable(self, host: str, port: int) -> str:
         """Why nothing can be said to a server; empty where it listens."""

@@ -132,7 +132,7 @@ rm -f "$launcher"
 
 if [ "$service" = yes ]; then
     if [ -z "$ROOT" ]; then
-        id edge-digits >/dev/null 2>&1 || useradd --system --home-dir "$state" --shell /usr/sbin/nologin --groups video edge-digits
+        id edge-digits >/dev/null 2>&1 || useradd --system --user-group --home-dir "$state" --shell /usr/sbin/nologin --groups video edge-digits
         chgrp edge-digits "$etc/service.toml"
     fi
     mkdir -p "$state"

@@ -1,9 +1,9 @@
-"""A Raspberry Pi's system, emulated: offline install, update, rollback and uninstall, and answers equal to this machine's.
+"""A Raspberry Pi's system, emulated: its answers against this machine's; offline install, update, rollback, uninstall.
 
 sudo python -m tests.proofs.arm64 --out docs/proofs/arm64.json       (make proof-arm64)
 
 It needs root, mmdebstrap and qemu-user-static (both of Debian's packages), binfmt_misc and an index for pip and apt.
-Processors are named, never qemu's default one: with that, qemu 7.2 computes XNNPACK's int8 kernels wrong without a word.
+Processors are named, never qemu's own default: with that, qemu 7.2 computes XNNPACK's int8 kernels wrong, and is silent.
 Times are those of emulation and say nothing of a Pi.
 """
 
@@ -16,7 +16,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -30,6 +29,7 @@ from export.pi import SYSTEMS, fetch_wheels, make_archive
 from runtime.bundle import load_bundle
 from tests.proofs.answers import answers
 from tests.proofs.result import Proof, parser
+from tests.proofs.updates import reseal, unpacked
 from train.data import load_mnist
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,7 +51,8 @@ SYSTEMCTL = r"""#!/bin/sh
 unit=/etc/systemd/system/edge-digits.service
 stop() { [ ! -e /run/edge-digits.pid ] || kill "$(cat /run/edge-digits.pid)" 2>/dev/null; rm -f /run/edge-digits.pid; }
 case $1 in
-    is-active) kill -0 "$(cat /run/edge-digits.pid 2>/dev/null)" 2>/dev/null && echo active || { echo inactive; exit 3; } ;;
+    is-active)
+        kill -0 "$(cat /run/edge-digits.pid 2>/dev/null)" 2>/dev/null && echo active || { echo inactive; exit 3; } ;;
     restart)
         stop
         cd /var/lib/edge-digits
@@ -61,12 +62,6 @@ case $1 in
         echo $! >/run/edge-digits.pid ;;
     disable) stop ;;
 esac
-"""
-
-PROGRAM = r"""
-import glob, json, subprocess, sys
-out = subprocess.run(["edge-digits", "doctor", "--json"], capture_output=True, text=True)
-print(json.dumps({"code": out.returncode, **json.loads(out.stdout)}))
 """
 
 
@@ -120,7 +115,7 @@ class Device:
         target.write_text(text, encoding="utf-8")
 
     def run(self, script: str, processor: str = "cortex-a72", seconds: float = 900) -> subprocess.CompletedProcess[str]:
-        """Run shell commands there, in namespaces of their own: no network but loopback, gone with their last process."""
+        """Run shell commands there, without a network but loopback; what they leave running ends with them."""
         inside = (
             'mount -t proc proc "$1/proc"; mount --bind /dev "$1/dev"; ip link set lo up 2>/dev/null; '
             'exec chroot "$1" /bin/sh -c "$2"'
@@ -141,19 +136,13 @@ class Device:
         """Unpack an archive into a folder; its path on the device."""
         target = self.root / "root" / name
         shutil.rmtree(target, ignore_errors=True)
-        target.mkdir()
-        with tarfile.open(archive) as tar:
-            tar.extractall(target, filter="tar")
-        (inner,) = target.iterdir()
-        return f"/root/{name}/{inner.name}"
+        return f"/root/{name}/{unpacked(archive, target).name}"
 
-    def reseal(self, folder: str, change: Callable[[Path], None]) -> None:
+    def change(self, folder: str, how: Callable[[Path], None]) -> None:
         """Change an unpacked archive, and vouch for it anew, as another release would."""
         here = self.root / folder.lstrip("/")
-        change(here)
-        files = sorted(path for path in here.rglob("*") if path.is_file() and path.name != "SHA256SUMS")
-        sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(here)}\n" for path in files]
-        (here / "SHA256SUMS").write_text("".join(sums))
+        how(here)
+        reseal(here)
 
     def megabytes(self, path: str) -> float:
         """Size of a folder on disk."""
@@ -173,11 +162,11 @@ def life(device: Device, archive: Path) -> dict[str, Any]:
     _expect(done, 0, "is current")
 
     second, third, fourth, fifth = (device.unpack(archive, name) for name in ("second", "third", "fourth", "fifth"))
-    device.reseal(second, lambda here: _append(here / "service.toml", "# a later release\n"))
+    device.change(second, lambda here: _append(here / "service.toml", "# a later release\n"))
     # Its self-test passes, its service does not start.
-    device.reseal(third, lambda here: _replace(here / "edge-digits.service", "--backend", "--backend none --backend"))
+    device.change(third, lambda here: _replace(here / "edge-digits.service", "--backend", "--backend none --backend"))
     _append(device.root / fourth.lstrip("/") / "service.toml", "# altered\n")
-    device.reseal(fifth, _alter_model)
+    device.change(fifth, _alter_model)
     # One session, so that the service goes on from install to install.
     log = device.run(
         f"""
@@ -229,7 +218,8 @@ def reads(
         _expect(device.run(f"{folder}/install.sh --no-service"), 0, "is current")
         here = answers("edge", backend, images)
         for processor in processors:
-            script = f"PYTHONPATH=/opt/edge-digits/current/site python3 /root/answers.py edge {backend} /root/images.npy /root/out.npz"
+            script = f"python3 /root/answers.py edge {backend} /root/images.npy /root/out.npz"
+            script = f"PYTHONPATH=/opt/edge-digits/current/site {script}"
             _expect(device.run(script, processor), 0, "")
             with np.load(device.root / "root/out.npz") as there:
                 for name, logits in here.items():
