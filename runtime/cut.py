@@ -72,7 +72,9 @@ class Cutter:
         x, y = max(round((left - tx) / sx), full.x), max(round((top - ty) / sy), full.y)
         right, bottom = round((left + width - tx) / sx), round((top + height - ty) / sy)
         seen = Box(x, y, max(min(right, full.right) - x, 1), max(min(bottom, full.bottom) - y, 1))
-        return Crop(seen, pixels, polarity, np.array([[sx, 0, tx], [0, sy, ty]], np.float32), group, parts, whole, share)
+        return Crop(
+            seen, pixels, polarity, np.array([[sx, 0, tx], [0, sy, ty]], np.float32), group, parts, whole, share
+        )
 
     def to_frame(self, box: Box) -> Box:
         """A box of the search image in the frame's pixels."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from time import perf_counter
 
 import cv2
@@ -243,8 +244,8 @@ def _odds(probability: float) -> float:
 
 def _pitch(readings: Sequence[Reading]) -> float:
     """Median distance of neighbors' middles, in mean heights."""
-    pairs = zip(readings, readings[1:], strict=False)
-    return float(np.median([2 * (b.box.center[0] - a.box.center[0]) / (a.box.height + b.box.height) for a, b in pairs]))
+    boxes = [reading.box for reading in readings]
+    return float(np.median([2 * (b.center[0] - a.center[0]) / (a.height + b.height) for a, b in pairwise(boxes)]))
 
 
 _LETTER_GAP, _LETTER_RATIO = 0.4, 2.5

@@ -116,9 +116,7 @@ def _by_strength(
     return [found for part in parts for found in _by_strength(ink, part, strong, heights, settings, depth - 1)]
 
 
-def _parted(
-    ink: Ink, piece: Piece, region: _Region, heights: tuple[float, float], settings: SeparateSettings
-) -> Piece:
+def _parted(ink: Ink, piece: Piece, region: _Region, heights: tuple[float, float], settings: SeparateSettings) -> Piece:
     """The piece with its atoms where it may be several digits; ``heights`` are a digit's least and that of two rows."""
     box = piece.box
     if box.height < heights[0] or box.width > settings.most * box.height:
@@ -169,7 +167,9 @@ def _rows(
         found
         for part in parts
         for found in (
-            _rows(ink, part, region, heights, settings, depth - 1) if part.box.height >= heights[1] and depth else [part]
+            _rows(ink, part, region, heights, settings, depth - 1)
+            if part.box.height >= heights[1] and depth
+            else [part]
         )
     ]
 
