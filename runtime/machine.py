@@ -1,10 +1,15 @@
-"""What a computer says about itself, for ``runtime.doctor``. Standard library only: anything else may be broken."""
+"""What a computer says about itself, for ``runtime.doctor``. Standard library only: anything else may be broken.
+
+Runs on Python 3.9, so that an old system can be told that it is one.
+"""
 
 from __future__ import annotations
 
 import http.client
+import importlib.metadata
 import os
 import platform
+import re
 import shutil
 import socket
 import struct
@@ -39,6 +44,8 @@ class Machine:
         bits: of this Python's pointers.
         glibc: version of the C library; empty where it is another.
         environment: variables of this process.
+        home: folder that holds this package.
+        from_archive: whether an archive of ``export.pi`` brought it there.
     """
 
     root = Path("/")
@@ -50,6 +57,8 @@ class Machine:
         self.bits = 8 * struct.calcsize("P")
         self.glibc = platform.libc_ver()[1] if platform.libc_ver()[0] == "glibc" else ""
         self.environment: Mapping[str, str] = os.environ
+        self.home = Path(__file__).resolve().parents[1]
+        self.from_archive = (self.home.parent / "target.json").is_file()
 
     def read(self, path: str) -> str:
         """Text of a file; empty where it cannot be read."""
@@ -79,6 +88,7 @@ class Machine:
                 stderr=subprocess.STDOUT,
                 timeout=seconds,
                 check=False,
+                env={**os.environ, "LC_ALL": "C.UTF-8"},  # messages are looked into, in English
             )
         except subprocess.TimeoutExpired:
             return TOO_SLOW
@@ -89,6 +99,17 @@ class Machine:
     def run_python(self, code: str, seconds: float = 60) -> Answer:
         """Run code in another process of this Python, so that what kills it does not kill us."""
         return self.run([sys.executable, "-B", "-W", "ignore", "-c", code], seconds)
+
+    def wheel_tags(self, distribution: str) -> list[str]:
+        """What an installed wheel was built for, such as ``cp311-cp311-manylinux_2_28_aarch64`` (PEP 425).
+
+        Empty where it is not installed, or by another than pip.
+        """
+        try:
+            text = importlib.metadata.distribution(distribution).read_text("WHEEL") or ""
+        except importlib.metadata.PackageNotFoundError:
+            return []
+        return re.findall(r"^Tag: (\S+)$", text, re.MULTILINE)
 
     def free_bytes(self, folder: Path) -> int:
         """Space for this user on the folder's disk, or that of the nearest folder above that is there."""
