@@ -246,6 +246,8 @@ def _model(machine: Machine, plan: Plan) -> Iterator[Finding]:
     elif answer.code in _ILLEGAL:
         other = "litert" if plan.backend == "onnx" else "onnx"
         yield Finding("model", "error", "illegal instruction while it reads", f"use the other backend: {other}")
+    elif answer in (TOO_SLOW, NOT_THERE):
+        yield Finding("model", "error", answer.text, "try again with nothing else running; check the SD card")
     elif "No module named" in last or _ABI.search(answer.text):
         yield Finding("model", "error", "not tried: what it needs does not import", "mend that first, see above")
     else:
@@ -256,7 +258,7 @@ def _model(machine: Machine, plan: Plan) -> Iterator[Finding]:
 def _camera(machine: Machine, plan: Plan) -> Iterator[Finding]:
     source = str(plan.config.get("source", ""))
     webcams = []
-    for device in machine.list("/dev/video*"):
+    for device in machine.matches("/dev/video*"):
         name = machine.read(f"/sys/class/video4linux/{device[5:]}/name")
         # A Raspberry Pi's own codecs and image processor are video devices too.
         if not re.match(r"bcm2835-(codec|isp)|rpi-hevc|pispbe|rp1-cfe|unicam", name):
@@ -322,30 +324,29 @@ def _display(machine: Machine, plan: Plan) -> Iterator[Finding]:
 _HEAT = 80
 """Degrees Celsius at which a Raspberry Pi begins to slow down."""
 
-_SUPPLY = "use the official power supply and a short cable"
 _COOLING = "fit a heat sink or a fan, and give it air"
-_THROTTLED = (
-    (0, "under-voltage now", _SUPPLY),
-    (2, "throttled now", _COOLING),
-    (1, "frequency capped now", _COOLING),
-    (16, "under-voltage since it started", _SUPPLY),
-    (18, "throttled since it started", _COOLING),
+_POWER = (
+    (0, 16, "under-voltage", "use the official power supply and a short cable"),
+    (2, 18, "throttled", _COOLING),
+    (1, 17, "frequency capped", _COOLING),
 )
-"""Bits of ``vcgencmd get_throttled``, worst first (Raspberry Pi's documentation of vcgencmd)."""
+"""Bits of ``vcgencmd get_throttled``: now, and since it started (Raspberry Pi's documentation of vcgencmd)."""
 
 
 def _heat(machine: Machine, plan: Plan) -> Iterator[Finding]:
-    readings = [machine.read(path) for path in machine.list("/sys/class/thermal/thermal_zone*/temp")]
+    readings = [machine.read(path) for path in machine.matches("/sys/class/thermal/thermal_zone*/temp")]
     degrees = [int(text) / 1000 for text in readings if re.fullmatch(r"\d+", text)]
     if degrees:
         hot = max(degrees) >= _HEAT
         yield Finding("temperature", "warning" if hot else "ok", f"{max(degrees):.0f} °C", _COOLING if hot else "")
     bits = re.search(r"throttled=(0x[0-9a-fA-F]+)", machine.run(["vcgencmd", "get_throttled"]).text)
     if bits:
-        seen = [(found, fix) for bit, found, fix in _THROTTLED if int(bits[1], 16) >> bit & 1]
-        for found, fix in seen[:2]:
-            yield Finding("power", "warning", f"{found} ({bits[1]})", fix)
-        if not seen:
+        set_bits = int(bits[1], 16)
+        for now, since, found, fix in _POWER:
+            when = "now" if set_bits >> now & 1 else "since it started" if set_bits >> since & 1 else ""
+            if when:
+                yield Finding("power", "warning", f"{found} {when} ({bits[1]})", fix)
+        if not set_bits:
             yield Finding("power", "ok", "never throttled, voltage good")
 
 

@@ -67,7 +67,7 @@ class Machine:
         except OSError:
             return ""
 
-    def list(self, pattern: str) -> list[str]:
+    def matches(self, pattern: str) -> list[str]:
         """Paths that match, sorted as a person would: ``video2`` before ``video10``."""
         found = [f"/{path.relative_to(self.root)}" for path in self.root.glob(pattern.lstrip("/"))]
         return sorted(found, key=lambda path: (len(path), path))
@@ -96,7 +96,7 @@ class Machine:
             return Answer(126, error.strerror or str(error))
         return Answer(done.returncode, done.stdout.decode(errors="replace").strip())
 
-    def run_python(self, code: str, seconds: float = 60) -> Answer:
+    def run_python(self, code: str, seconds: float = 180) -> Answer:
         """Run code in another process of this Python, so that what kills it does not kill us."""
         return self.run([sys.executable, "-B", "-W", "ignore", "-c", code], seconds)
 
