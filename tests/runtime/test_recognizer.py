@@ -344,5 +344,13 @@ def test_a_stroke_that_is_no_letter_is_read_beside_a_word(bars: tuple[Box, ...],
     assert labels(read(page(WORD, *bars)).readings) == text
 
 
+def test_strokes_as_close_as_hatching_are_no_number() -> None:
+    def strokes(pitch: int) -> list[Box]:
+        return [bar(1, 100 + pitch * i, 100) for i in range(5)]
+
+    assert labels(read(page(*strokes(16))).readings) == ""
+    assert labels(read(page(*strokes(30))).readings) == "11111"
+
+
 def test_two_lone_strokes_with_nothing_else_on_their_line_are_read() -> None:
     assert labels(read(page(bar(1, 100, 100), bar(1, 300, 100))).readings) == "11"
