@@ -28,7 +28,7 @@ from runtime.metrics import StageTimes
 from runtime.monitor import Monitor
 from runtime.pictures import picture_size
 from runtime.readers import Readers
-from runtime.sinks import result_values
+from runtime.sinks import reading_values, result_values
 from runtime.values import Image, Reading
 from runtime.web.guard import COOKIE, USUAL, Guard, Limits
 from runtime.web.pulse import Pulse
@@ -235,7 +235,9 @@ class _Answers:
         values = result_values(frame, result, "sent")
         if explain:
             values["hint"] = result.hint
-            for kind, readings in (("readings", result.readings), ("unsure", result.unsure)):
+            others = self._parts.readers.rest(frame, result)
+            values["others"] = [reading_values(reading) for reading in others]
+            for kind, readings in (("readings", result.readings), ("unsure", result.unsure), ("others", others)):
                 for entry, reading in zip(values[kind], readings, strict=True):
                     entry |= self._explained(reading, unsure=kind == "unsure")
         return values

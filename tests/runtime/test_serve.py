@@ -108,6 +108,21 @@ def test_explaining_shows_what_the_model_saw(client: TestClient, readers: Reader
     assert max(shares, key=shares.get) == "4"
 
 
+def test_explaining_shows_other_ink_as_what_it_is_and_lets_it_be_corrected(client: TestClient, parts: Parts) -> None:
+    picture = draw_page(["7"], (640, 480), np.random.default_rng(5)).pixels
+    cv2.polylines(picture, [np.array([(80, 160), (115, 90), (150, 160)])], True, (40, 40, 40), 7)
+    values = client.post("/api/recognize?explain", content=jpeg(picture)).json()
+    assert [reading["label"] for reading in values["readings"]] == ["7"]
+    (other,) = values["others"]
+    assert other["label"] == "none"
+    assert other["probabilities"]["none"] == other["confidence"]
+    x, y, width, height = other["box"]
+    assert (x < 80, y < 90, x + width > 150, y + height > 160) == (True, True, True, True)
+    client.post("/api/corrections", json={"crop": other["crop"], "label": "8"})
+    assert parts.corrected.counts() == {"8": 1}
+    assert "others" not in client.post("/api/recognize", content=jpeg(picture)).json()
+
+
 @pytest.mark.parametrize(
     ("body", "status", "reason"),
     [
