@@ -31,7 +31,7 @@ async function ask(path, options = {}) {
 }
 
 const post = (path, values) => ask(path, { method: "POST", body: JSON.stringify(values), headers: { "Content-Type": "application/json" } });
-const read = (blob, explain) => ask(`/api/recognize${explain ? "?explain=1" : ""}`, { method: "POST", body: blob });
+const read = (blob, query = "") => ask(`/api/recognize${query}`, { method: "POST", body: blob });
 
 function say(text) {
   $("message").textContent = text;
@@ -224,7 +224,7 @@ async function readPad() {
     const blob = await new Promise((done) => picture.toBlob(done));
     const started = performance.now();
     try {
-      const values = await read(blob, true);
+      const values = await read(blob, "?explain");
       const took = performance.now() - started;
       $("draw-time").textContent = `${took.toFixed(0)} ms from pen to answer`;
       pad.dataset.milliseconds = took.toFixed(2);
@@ -370,7 +370,7 @@ async function openPhoto(file) {
     context.fillStyle = "#fff";
     context.fillRect(0, 0, view.width, view.height);
     context.drawImage(picture, 0, 0, view.width, view.height);
-    const values = await read(await new Promise((done) => view.toBlob(done, "image/jpeg", 0.92)), true);
+    const values = await read(await new Promise((done) => view.toBlob(done, "image/jpeg", 0.92)), "?explain&ask");
     paintBoxes(context, values, 1);
     view.hidden = false;
     $("photo-empty").hidden = true;

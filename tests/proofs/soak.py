@@ -55,9 +55,9 @@ CHANCES = {
 """How often each fault begins, per picture."""
 
 
-PAGES = {0: "407", 1: "7", 2: "12", 3: "5 8", 4: "1985", 5: "3", 7: "294"}
-"""Which of the demo's scenes stand before the camera, and the few digits on each. Without desks and squared paper,
-whose grain costs up to twenty times as much to read, a million frames take half an hour of a core."""
+PAGES = {0: "4", 1: "7", 5: "3", 7: "29"}
+"""Which of the demo's scenes stand before the camera, and what on each. With few digits and without desks and squared
+paper, whose grain costs up to twenty times as much to read, a million frames take twenty minutes of a core."""
 
 
 def premade(count: int) -> list[Image]:

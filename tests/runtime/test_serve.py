@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,17 @@ def test_explaining_shows_other_ink_as_what_it_is_and_lets_it_be_corrected(clien
     client.post("/api/corrections", json={"crop": other["crop"], "label": "8"})
     assert parts.corrected.counts() == {"8": 1}
     assert "others" not in client.post("/api/recognize", content=jpeg(picture)).json()
+
+
+def test_a_person_is_asked_about_unsure_crops_of_what_was_sent_only_where_that_is_wanted(parts: Parts) -> None:
+    strict = Readers(load_classifier, "edge", RecognizerSettings(min_confidence=1.0), Limits().pixels)
+    client = TestClient(make_app(replace(parts, readers=strict)))
+    unfinished = client.post("/api/recognize?explain", content=PAGE).json()["unsure"]
+    assert len(unfinished) == 3
+    assert client.get("/api/crops").json() == {"crops": []}
+    client.post("/api/recognize?ask", content=PAGE)
+    asked = client.get("/api/crops").json()["crops"]
+    assert {crop["crop"] for crop in asked} == {reading["crop"] for reading in unfinished}
 
 
 @pytest.mark.parametrize(
