@@ -444,13 +444,15 @@ async function startCamera() {
   const picture = element("canvas");
   while (camera === mine) {
     const scale = Math.min(640 / Math.max(video.videoWidth, video.videoHeight, 1), 1);
-    picture.width = view.width = Math.max(Math.round(video.videoWidth * scale), 1);
-    picture.height = view.height = Math.max(Math.round(video.videoHeight * scale), 1);
+    picture.width = Math.max(Math.round(video.videoWidth * scale), 1);
+    picture.height = Math.max(Math.round(video.videoHeight * scale), 1);
     picture.getContext("2d").drawImage(video, 0, 0, picture.width, picture.height);
     const started = performance.now();
     try {
       const values = await read(await new Promise((done) => picture.toBlob(done, "image/jpeg", 0.85)));
       if (camera !== mine) break;
+      // Only now: setting its size empties a canvas, and the one before is to stay while the device reads.
+      [view.width, view.height] = [picture.width, picture.height];
       const context = view.getContext("2d");
       context.drawImage(picture, 0, 0);
       paintBoxes(context, values, 1);

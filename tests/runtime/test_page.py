@@ -176,6 +176,9 @@ def test_the_browsers_camera_is_read_by_the_device(page: Any) -> None:
     page.click("#camera-start")
     page.wait_for_selector("#camera-numbers li", timeout=15_000)
     assert "407" in page.inner_text("#camera-numbers")
+    for _ in range(5):
+        assert page.evaluate("document.getElementById('camera-view').getContext('2d').getImageData(9, 9, 1, 1).data[3]")
+        page.wait_for_timeout(30)
     page.click("#camera-stop")
 
 
