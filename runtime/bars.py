@@ -42,7 +42,9 @@ def is_stroke(luma: Image, box: Box) -> bool:
         return False
     # Along the stroke's own slope, a quarter of its height beyond either end.
     y = np.arange(len(patch))
-    slope, start = np.polyfit(y, at + 0.0, 1) if len(patch) > 3 else (0.0, patch.shape[1] / 2)
+    apart = y - y.mean()
+    slope = float(apart @ at / (apart @ apart)) if len(patch) > 3 else 0.0
+    start = at.mean() - slope * y.mean() if len(patch) > 3 else patch.shape[1] / 2
     reach = max(box.height // 4, 3)
     goes_on = 0
     for beyond in (np.arange(-reach, -2), np.arange(2, reach) + len(patch)):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from runtime.values import Box, Number, Reading
 
 MAX_GAP = 0.75
@@ -56,26 +58,21 @@ def group_numbers(readings: Sequence[Reading], unread: Sequence[Box] = ()) -> tu
 
 
 def _links(order: Sequence[Box]) -> Iterator[tuple[float, int, int]]:
-    """Pairs of boxes, sorted by their centers, that may be neighbors of a number: gap, left one, right one."""
-    tallest = max((box.height for box in order), default=0)
-    widest = max((box.width for box in order), default=0)
-    for i, left in enumerate(order):
-        for j in range(i + 1, len(order)):
-            right = order[j]
-            if right.center[0] - left.right > MAX_GAP * tallest + widest / 2:
-                break  # its middle is too far off for its left edge to be near, and so are all that follow
-            gap = _gap(left, right)
-            if gap is not None:
-                yield gap, i, j
+    """Pairs of boxes, sorted by their centers, that may be neighbors of a number: gap, left one, right one.
 
-
-def _gap(left: Box, right: Box) -> float | None:
-    """Gap between neighbors in mean heights; None where the right one does not follow the left one."""
-    height = (left.height + right.height) / 2
-    gap = (right.x - left.right) / height
-    drift = abs(left.center[1] - right.center[1]) / height
-    ratio = max(left.height, right.height) / min(left.height, right.height)
-    return gap if -0.5 <= gap <= MAX_GAP and drift <= MAX_DRIFT and ratio <= MAX_RATIO else None
+    Gap and drift are in mean heights of the two.
+    """
+    if not order:
+        return
+    x, y, width, height = np.array([box.as_list() for box in order], np.float64).T
+    mean = (height[:, None] + height) / 2
+    gap = (x - (x + width)[:, None]) / mean
+    middle = y + height / 2
+    drift = np.abs(middle[:, None] - middle) / mean
+    ratio = np.maximum(height[:, None], height) / np.minimum(height[:, None], height)
+    near = (gap >= -0.5) & (gap <= MAX_GAP) & (drift <= MAX_DRIFT) & (ratio <= MAX_RATIO)
+    for i, j in np.argwhere(np.triu(near, 1)).tolist():
+        yield float(gap[i, j]), i, j
 
 
 def _number(readings: list[Reading]) -> Number:

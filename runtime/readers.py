@@ -17,17 +17,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from runtime.backends import ArtifactClassifier
 from runtime.bundle import MANIFEST
+from runtime.detect import detect
 from runtime.errors import BundleError
 from runtime.pictures import decode_picture, to_frame
 from runtime.quiet import native_stderr_silent
 from runtime.recognizer import Recognizer, RecognizerSettings
 from runtime.sinks import write_errors
-from runtime.values import Frame, Result
+from runtime.values import Crop, Frame, Prediction, Reading, Result
 
 _MAX_BUNDLE_BYTES = 64_000_000
 _MAX_BUNDLE_FILES = 100
+_MOST_REST = 10
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 
 
@@ -73,6 +77,32 @@ class Readers:
             frame = to_frame(decode_picture(data, "the picture", self._max_pixels), 0, 0.0)
             return frame, self._still(frame)
 
+    def rest(self, frame: Frame, result: Result) -> list[Reading]:
+        """What the model made of the other ink of a picture, where no digit was read: the largest pieces first.
+
+        Args:
+            frame: the picture.
+            result: what ``picture`` read in it.
+
+        Returns:
+            At most ``_MOST_REST``, each with its likeliest label, which may be that of no digit.
+        """
+        taken = [reading.box for reading in (*result.readings, *result.unsure)]
+        crops: list[Crop] = []
+        for crop in sorted(detect(frame.luma, self._settings.detect).crops, key=lambda crop: -crop.box.area):
+            if len(crops) < _MOST_REST and all(3 * crop.box.intersection_area(box) <= crop.box.area for box in taken):
+                taken.append(crop.box)
+                crops.append(crop)
+        if not crops:
+            return []
+        with self._lock:
+            answers = self._classifier.probabilities(np.stack([crop.pixels for crop in crops]))
+            labels = self._classifier.labels
+        return [
+            Reading(crop.box, labels[int(p.argmax())], float(p.max()), Prediction(p), pixels=crop.pixels)
+            for crop, p in zip(crops, answers, strict=True)
+        ]
+
     def install(self, archive: bytes, folder: Path) -> None:
         """Verify a bundle and read with it from now on.
 
@@ -110,6 +140,7 @@ class Readers:
         self.labels = live.labels
         self._live = Recognizer(live, self._settings)
         with self._lock:
+            self._classifier = still
             self._still = Recognizer(still, replace(self._settings, track=False, roi=None))
         artifact = live.artifact
         self.model: dict[str, Any] = {"name": model, "artifact": artifact.name, "sha256": artifact.sha256}

@@ -232,13 +232,17 @@ _HATCHING = 0.4
 _DIGIT_WIDTH = 0.65
 """Usual width of a digit, as a share of its height."""
 
-_DOUBT, _DOUBT_STROKE = 5.0, 12.0
+_DOUBT, _DOUBT_STROKE = 5.0, 16.0
 """Log odds by which a digit, and a 1 or a 0, must be surer in a word that is of letters but for it."""
+
+
+_LEAST = 1e-4
+"""Doubt that is left of any answer."""
 
 
 def _odds(probability: float) -> float:
     """Log odds, finite for 0 and 1."""
-    bounded = min(max(probability, 1e-7), 1 - 1e-7)
+    bounded = min(max(probability, _LEAST), 1 - _LEAST)
     return float(np.log(bounded / (1 - bounded)))
 
 

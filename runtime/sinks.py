@@ -65,8 +65,8 @@ def result_values(frame: Frame, result: Result, source: str) -> dict[str, Any]:
         "source": source,
         "width": width,
         "height": height,
-        "readings": [_reading_values(reading) for reading in result.readings],
-        "unsure": [_reading_values(reading) for reading in result.unsure],
+        "readings": [reading_values(reading) for reading in result.readings],
+        "unsure": [reading_values(reading) for reading in result.unsure],
         "numbers": [
             {"text": number.text, "box": number.box.as_list(), "confidence": round(float(number.confidence), 4)}
             for number in result.numbers
@@ -236,7 +236,8 @@ def _write_whole(file: int, data: bytes) -> None:
         raise
 
 
-def _reading_values(reading: Reading) -> dict[str, Any]:
+def reading_values(reading: Reading) -> dict[str, Any]:
+    """A reading in plain values, as the JSON line has them."""
     return {
         "label": reading.label,
         "confidence": round(float(reading.confidence), 4),

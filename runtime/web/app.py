@@ -28,7 +28,7 @@ from runtime.metrics import StageTimes
 from runtime.monitor import Monitor
 from runtime.pictures import picture_size
 from runtime.readers import Readers
-from runtime.sinks import result_values
+from runtime.sinks import reading_values, result_values
 from runtime.values import Image, Reading
 from runtime.web.guard import COOKIE, USUAL, Guard, Limits
 from runtime.web.pulse import Pulse
@@ -168,7 +168,7 @@ class _Answers:
         return Response(found[0], media_type="image/jpeg")
 
     async def recognize(self, request: Request) -> Response:
-        """Read a picture; with ``?explain`` also say what the model saw, and remember the crops for correction."""
+        """Read a picture; with ``?explain`` say what the model saw, with ``?ask`` ask a person about what is unsure."""
         data = await self._sent_file(request)
         size = picture_size(data)
         if size and size[0] * size[1] > self._limits.pixels:
@@ -176,8 +176,8 @@ class _Answers:
                 413,
                 f"the picture has {size[0]} x {size[1]} pixels, more than {self._limits.pixels:,}: scale it down",
             )
-        explain = "explain" in request.query_params
-        return JSONResponse(await self._in_turn(lambda: self._read(data, explain)))
+        explain, ask = (name in request.query_params for name in ("explain", "ask"))
+        return JSONResponse(await self._in_turn(lambda: self._read(data, explain=explain, ask=ask)))
 
     async def crops(self, request: Request) -> Response:
         """The crops to ask a person about."""
@@ -230,22 +230,27 @@ class _Answers:
         response.set_cookie(COOKIE, cookie, httponly=True, samesite="strict", secure=request.url.scheme == "https")
         return response
 
-    def _read(self, data: bytes, explain: bool) -> dict[str, Any]:
+    def _read(self, data: bytes, *, explain: bool, ask: bool) -> dict[str, Any]:
         frame, result = self._parts.readers.picture(data)
         values = result_values(frame, result, "sent")
+        if ask:
+            for reading in result.unsure:
+                self._parts.crops.add(reading, unsure=True)
         if explain:
             values["hint"] = result.hint
-            for kind, readings in (("readings", result.readings), ("unsure", result.unsure)):
+            others = self._parts.readers.rest(frame, result)
+            values["others"] = [reading_values(reading) for reading in others]
+            for kind, readings in (("readings", result.readings), ("unsure", result.unsure), ("others", others)):
                 for entry, reading in zip(values[kind], readings, strict=True):
-                    entry |= self._explained(reading, unsure=kind == "unsure")
+                    entry |= self._explained(reading)
         return values
 
-    def _explained(self, reading: Reading, *, unsure: bool) -> dict[str, Any]:
+    def _explained(self, reading: Reading) -> dict[str, Any]:
         shares = zip(self._parts.readers.labels, reading.prediction.probabilities, strict=True)
         return {
             "probabilities": {label: round(float(share), 4) for label, share in shares},
             "input": "" if reading.pixels is None else _data_url(reading.pixels),
-            "crop": self._parts.crops.add(reading, unsure=unsure),
+            "crop": self._parts.crops.add(reading, unsure=False),
         }
 
     async def _in_turn(self, work: Callable[[], T]) -> T:

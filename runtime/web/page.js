@@ -31,7 +31,7 @@ async function ask(path, options = {}) {
 }
 
 const post = (path, values) => ask(path, { method: "POST", body: JSON.stringify(values), headers: { "Content-Type": "application/json" } });
-const read = (blob, explain) => ask(`/api/recognize${explain ? "?explain=1" : ""}`, { method: "POST", body: blob });
+const read = (blob, query = "") => ask(`/api/recognize${query}`, { method: "POST", body: blob });
 
 function say(text) {
   $("message").textContent = text;
@@ -216,7 +216,7 @@ async function readPad() {
   while (changed) {
     changed = false;
     if (!strokes.length) {
-      showDrawn({ numbers: [], readings: [], unsure: [], hint: "" });
+      showDrawn({ numbers: [], readings: [], unsure: [], others: [], hint: "" });
       break;
     }
     const picture = element("canvas", { width: 640, height: Math.round((640 * pad.height) / pad.width) });
@@ -224,7 +224,7 @@ async function readPad() {
     const blob = await new Promise((done) => picture.toBlob(done));
     const started = performance.now();
     try {
-      const values = await read(blob, true);
+      const values = await read(blob, "?explain");
       const took = performance.now() - started;
       $("draw-time").textContent = `${took.toFixed(0)} ms from pen to answer`;
       pad.dataset.milliseconds = took.toFixed(2);
@@ -249,11 +249,11 @@ function showDrawn(values) {
   const unsure = values.unsure.length ? `${values.unsure.length} unsure` : "";
   $("draw-hint").textContent = strokes.length ? unsure || (values.readings.length ? "" : values.hint || "Not read as a digit.") : "Draw one digit or several.";
   if ($("digits").contains(document.activeElement)) return; // somebody is correcting
-  $("digits").replaceChildren(...[...values.readings, ...values.unsure].map((reading) => digitCard(reading, values.unsure.includes(reading))));
+  $("digits").replaceChildren(...[...values.readings, ...values.unsure, ...values.others].map((reading) => digitCard(reading, !values.readings.includes(reading))));
 }
 
 function digitCard(reading, unsure) {
-  const title = `${reading.label}${unsure ? "?" : ""}`;
+  const title = reading.label === "none" ? "Not a digit" : `${reading.label}${unsure ? "?" : ""}`;
   const bars = Object.entries(reading.probabilities).map(([label, share]) => {
     const bar = element("i");
     bar.style.width = `${100 * share}%`;
@@ -261,7 +261,7 @@ function digitCard(reading, unsure) {
   });
   const likely = Object.entries(reading.probabilities).sort((a, b) => b[1] - a[1]).slice(0, 3);
   const spoken = likely.map(([label, share]) => `${label} ${percent(share)}`).join(", ");
-  const field = element("input", { name: "label", maxLength: 4, placeholder: "0–9, n", autocomplete: "off", ariaLabel: `what ${title} really is` });
+  const field = element("input", { name: "label", maxLength: 4, placeholder: "0–9, n", autocomplete: "off", ariaLabel: `what ${title.toLowerCase()} really is` });
   const form = element("form", {}, element("span", { textContent: "Wrong? It is" }), field, element("button", { textContent: "Keep" }));
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -271,7 +271,7 @@ function digitCard(reading, unsure) {
   });
   return element("article", { className: "digit" },
     element("h3", { textContent: `${title}, ${percent(reading.confidence)}` }),
-    element("img", { className: "crop", src: reading.input, alt: `The 28 by 28 pixels that the model saw of ${title}`, width: 84, height: 84 }),
+    element("img", { className: "crop", src: reading.input, alt: `The 28 by 28 pixels that the model saw of ${title.toLowerCase()}`, width: 84, height: 84 }),
     element("div", { className: "bars", role: "img", ariaLabel: `Probabilities: ${spoken}` }, ...bars), form);
 }
 
@@ -370,7 +370,7 @@ async function openPhoto(file) {
     context.fillStyle = "#fff";
     context.fillRect(0, 0, view.width, view.height);
     context.drawImage(picture, 0, 0, view.width, view.height);
-    const values = await read(await new Promise((done) => view.toBlob(done, "image/jpeg", 0.92)), true);
+    const values = await read(await new Promise((done) => view.toBlob(done, "image/jpeg", 0.92)), "?explain&ask");
     paintBoxes(context, values, 1);
     view.hidden = false;
     $("photo-empty").hidden = true;
@@ -380,6 +380,7 @@ async function openPhoto(file) {
       ? `${count(values.readings, "digit")}, ${values.unsure.length} unsure, read in ${values.milliseconds.total.toFixed(0)} ms.`
       : `Nothing read${values.hint ? `: ${values.hint}` : ""}.`;
     for (const reading of [...values.readings, ...values.unsure]) for (const key of ["probabilities", "input", "crop"]) delete reading[key];
+    delete values.others;
     photo = { ...values, file: file.name || "picture" };
     $("photo-json").disabled = $("photo-csv").disabled = false;
   } catch (error) {
@@ -443,13 +444,15 @@ async function startCamera() {
   const picture = element("canvas");
   while (camera === mine) {
     const scale = Math.min(640 / Math.max(video.videoWidth, video.videoHeight, 1), 1);
-    picture.width = view.width = Math.max(Math.round(video.videoWidth * scale), 1);
-    picture.height = view.height = Math.max(Math.round(video.videoHeight * scale), 1);
+    picture.width = Math.max(Math.round(video.videoWidth * scale), 1);
+    picture.height = Math.max(Math.round(video.videoHeight * scale), 1);
     picture.getContext("2d").drawImage(video, 0, 0, picture.width, picture.height);
     const started = performance.now();
     try {
       const values = await read(await new Promise((done) => picture.toBlob(done, "image/jpeg", 0.85)));
       if (camera !== mine) break;
+      // Only now: setting its size empties a canvas, and the one before is to stay while the device reads.
+      [view.width, view.height] = [picture.width, picture.height];
       const context = view.getContext("2d");
       context.drawImage(picture, 0, 0);
       paintBoxes(context, values, 1);

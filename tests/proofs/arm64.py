@@ -3,7 +3,7 @@
 sudo python -m tests.proofs.arm64 --out docs/proofs/arm64.json       (make proof-arm64)
 
 It needs root, mmdebstrap and qemu-user-static (both of Debian's packages), binfmt_misc and an index for pip and apt.
-Processors are named, never qemu's own default: with that, qemu 7.2 computes XNNPACK's int8 kernels wrong, and is silent.
+Processors are named, never qemu's own default: with that, qemu 7.2 computes XNNPACK's int8 kernels wrong in silence.
 Times are those of emulation and say nothing of a Pi.
 """
 

@@ -133,12 +133,17 @@ class Disk:
         try:
             yield self.place
         finally:
-            for _ in range(50):  # until the killed are gone
-                if subprocess.run(["umount", str(self.place)], capture_output=True, check=False).returncode == 0:
-                    break
+            # Until the killed are gone, and whoever else has a copy of this mount in a namespace of its own.
+            deadline = time.monotonic() + 600
+            while self._in_use():
+                if time.monotonic() > deadline:
+                    raise RuntimeError(f"{self.place} stays in use")
                 time.sleep(0.1)
-            else:
-                raise RuntimeError(f"{self.place} stays in use")
+
+    def _in_use(self) -> bool:
+        subprocess.run(["umount", str(self.place)], capture_output=True, check=False)
+        loops = subprocess.run(["losetup", "-j", str(self.image)], capture_output=True, text=True, check=True)
+        return bool(loops.stdout)
 
     def cut_power(self) -> None:
         """Nothing more reaches the disk, not what was written before either, unless it was synced."""

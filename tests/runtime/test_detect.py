@@ -59,7 +59,6 @@ def ink_at(crop: Crop, point: tuple[float, float]) -> int:
 def assert_consistent(detection: Detection, luma: Image, settings: DetectSettings = DEFAULT) -> None:
     """What holds of every detection."""
     height, width = luma.shape
-    slack = int(3 * max(1.0, max(luma.shape) / settings.side)) + 1
     for crop in detection.crops:
         assert (crop.pixels.dtype, crop.pixels.shape) == (np.uint8, (28, 28))
         assert (crop.transform.dtype, crop.transform.shape) == (np.float32, (2, 3))
@@ -78,12 +77,10 @@ def assert_consistent(detection: Detection, luma: Image, settings: DetectSetting
     for group in {crop.group for crop in detection.crops}:
         members = [crop for crop in detection.crops if crop.group == group]
         assert len({crop.polarity for crop in members}) == 1
-        for a in members:
-            for b in members:
-                if a.parts < b.parts:  # a part lies in its whole, but for its soft edge
-                    shared = a.box.intersection_area(b.box)
-                    grown = Box(a.box.x + slack, a.box.y + slack, a.box.width - 2 * slack, a.box.height - 2 * slack)
-                    assert shared == a.box.area or min(grown.width, grown.height) < 1 or b.box.union(grown) == b.box
+        # Parts are cut from connected ink of their group.
+        assert all(crop.parts <= crop.whole and 0 < crop.share <= 1 for crop in members)
+        cut = {crop.whole for crop in members if crop.share < 1}
+        assert sum(map(len, cut)) == len(frozenset().union(*cut))
     assert len(detection.crops) <= settings.max_candidates
 
 

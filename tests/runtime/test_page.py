@@ -124,6 +124,23 @@ def test_what_is_drawn_is_read_undone_cleared_and_corrected(page: Any) -> None:
     assert settled(page) == "–"
 
 
+def test_ink_that_is_no_digit_is_shown_as_that_and_can_be_corrected(page: Any) -> None:
+    page.click("#tab-draw")
+    box = page.locator("#pad").bounding_box()
+    triangle = [(0.5, 0.2), (0.65, 0.6), (0.35, 0.6), (0.5, 0.2)]
+    corners = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in triangle]
+    page.mouse.move(*corners[0])
+    page.mouse.down()
+    for corner in corners[1:]:
+        page.mouse.move(*corner, steps=8)
+    page.mouse.up()
+    assert settled(page) == "–"
+    assert page.inner_text(".digit h3").startswith("Not a digit")
+    page.locator(".digit form input").fill("4")
+    page.locator(".digit form button").click()
+    page.wait_for_selector("text=Kept as 4.")
+
+
 def test_the_pad_can_be_drawn_on_with_the_keyboard(page: Any) -> None:
     page.click("#tab-draw")
     page.focus("#pad")
@@ -159,6 +176,9 @@ def test_the_browsers_camera_is_read_by_the_device(page: Any) -> None:
     page.click("#camera-start")
     page.wait_for_selector("#camera-numbers li", timeout=15_000)
     assert "407" in page.inner_text("#camera-numbers")
+    for _ in range(5):
+        assert page.evaluate("document.getElementById('camera-view').getContext('2d').getImageData(9, 9, 1, 1).data[3]")
+        page.wait_for_timeout(30)
     page.click("#camera-stop")
 
 

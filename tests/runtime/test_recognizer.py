@@ -323,11 +323,11 @@ def test_a_frame_around_several_digits_is_no_digit() -> None:
     assert labels(read(luma).readings) == "23"
 
 
-WORD = Box(120, 104, 110, 52)
+WORD = [Box(50 + 46 * i, 120, 42, 32) for i in range(4)]
 
 
 def test_a_lone_stroke_close_beside_letters_is_a_letter_rather() -> None:
-    result = read(page(WORD, bar(1, 240, 100)))
+    result = read(page(*WORD, bar(1, 240, 100)))
     assert (labels(result.readings), labels(result.unsure)) == ("", "1")
 
 
@@ -337,11 +337,23 @@ def test_a_lone_stroke_close_beside_letters_is_a_letter_rather() -> None:
         ((bar(1, 290, 100),), "1"),  # further off than letters of a word are
         ((bar(1, 240, 200),), "1"),  # on another line
         ((bar(2, 240, 100),), "2"),  # no letter looks like it
-        ((bar(1, 240, 100), bar(2, 270, 100)), "12"),  # not alone
+        ((bar(2, 240, 100), bar(3, 270, 100)), "23"),  # nor like these
     ],
 )
 def test_a_stroke_that_is_no_letter_is_read_beside_a_word(bars: tuple[Box, ...], text: str) -> None:
-    assert labels(read(page(WORD, *bars)).readings) == text
+    assert labels(read(page(*WORD, *bars)).readings) == text
+
+
+def test_a_number_beside_one_letter_is_read() -> None:
+    assert labels(read(page(WORD[-1], bar(1, 240, 100), bar(2, 270, 100), bar(0, 310, 100))).readings) == "120"
+
+
+def test_strokes_as_close_as_hatching_are_no_number() -> None:
+    def strokes(pitch: int) -> list[Box]:
+        return [bar(1, 100 + pitch * i, 100) for i in range(5)]
+
+    assert labels(read(page(*strokes(16))).readings) == ""
+    assert labels(read(page(*strokes(30))).readings) == "11111"
 
 
 def test_two_lone_strokes_with_nothing_else_on_their_line_are_read() -> None:

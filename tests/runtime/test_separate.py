@@ -80,3 +80,27 @@ def test_narrow_ink_is_one_candidate() -> None:
     cv2.ellipse(luma, (200, 240), (30, 60), 0, 0, 360, INK, 9, cv2.LINE_AA)
     (crop,) = detect(luma).crops
     assert len(crop.parts) == 1
+
+
+def test_digits_of_two_rows_that_touch_are_each_a_candidate() -> None:
+    luma = np.full((480, 640), PAPER, np.uint8)
+    boxes = []
+    for x in range(60, 600, 80):  # seven on a line, two of which touch those of the next
+        for y in (100, 197) if x in (140, 380) else (100,):
+            cv2.ellipse(luma, (x, y), (28, 44), 0, 0, 360, INK, 9, cv2.LINE_AA)
+            boxes.append(Box(x - 32, y - 48, 65, 97))
+    crops = detect(luma).crops
+    for box in boxes:
+        assert best(crops, box).box.iou(box) >= 0.8
+    upper, lower = (best(crops, box) for box in boxes[1:3])
+    assert upper.group == lower.group
+    assert not upper.parts & lower.parts
+
+
+def test_a_digit_inside_a_large_loop_is_offered_once() -> None:
+    luma, boxes = written(["47", "62"])
+    cv2.ellipse(luma, (320, 240), (310, 230), 0, 0, 360, 90, 9, cv2.LINE_AA)
+    cv2.ellipse(luma, (320, 240), (306, 226), 0, 0, 360, INK, 3, cv2.LINE_AA)
+    crops = detect(luma).crops
+    for box in boxes:
+        assert sum(crop.box.iou(box) > 0.8 and crop.share == 1 for crop in crops) == 1

@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,32 @@ def test_explaining_shows_what_the_model_saw(client: TestClient, readers: Reader
     assert list(shares) == list(readers.labels)
     assert sum(shares.values()) == pytest.approx(1, abs=1e-3)
     assert max(shares, key=shares.get) == "4"
+
+
+def test_explaining_shows_other_ink_as_what_it_is_and_lets_it_be_corrected(client: TestClient, parts: Parts) -> None:
+    picture = draw_page(["7"], (640, 480), np.random.default_rng(5)).pixels
+    cv2.polylines(picture, [np.array([(80, 160), (115, 90), (150, 160)])], True, (40, 40, 40), 7)
+    values = client.post("/api/recognize?explain", content=jpeg(picture)).json()
+    assert [reading["label"] for reading in values["readings"]] == ["7"]
+    (other,) = values["others"]
+    assert other["label"] == "none"
+    assert other["probabilities"]["none"] == other["confidence"]
+    x, y, width, height = other["box"]
+    assert (x < 80, y < 90, x + width > 150, y + height > 160) == (True, True, True, True)
+    client.post("/api/corrections", json={"crop": other["crop"], "label": "8"})
+    assert parts.corrected.counts() == {"8": 1}
+    assert "others" not in client.post("/api/recognize", content=jpeg(picture)).json()
+
+
+def test_a_person_is_asked_about_unsure_crops_of_what_was_sent_only_where_that_is_wanted(parts: Parts) -> None:
+    strict = Readers(load_classifier, "edge", RecognizerSettings(min_confidence=1.0), Limits().pixels)
+    client = TestClient(make_app(replace(parts, readers=strict)))
+    unfinished = client.post("/api/recognize?explain", content=PAGE).json()["unsure"]
+    assert len(unfinished) == 3
+    assert client.get("/api/crops").json() == {"crops": []}
+    client.post("/api/recognize?ask", content=PAGE)
+    asked = client.get("/api/crops").json()["crops"]
+    assert {crop["crop"] for crop in asked} == {reading["crop"] for reading in unfinished}
 
 
 @pytest.mark.parametrize(
