@@ -99,7 +99,7 @@ class Device:
         cpus.mkdir(parents=True)
         for name in ("possible", "present", "online"):  # without them XNNPACK is quietly off
             (cpus / name).write_text("0-3\n")
-        for folder_name in ("root", "tmp", "run", "var/log"):
+        for folder_name in ("root", "srv", "tmp", "run", "var/log"):
             (self.root / folder_name).mkdir(parents=True, exist_ok=True)
         shutil.copy(self.root / "usr/share/base-passwd/passwd.master", self.root / "etc/passwd")
         shutil.copy(self.root / "usr/share/base-passwd/group.master", self.root / "etc/group")
@@ -134,9 +134,9 @@ class Device:
 
     def unpack(self, archive: Path, name: str) -> str:
         """Unpack an archive into a folder; its path on the device."""
-        target = self.root / "root" / name
+        target = self.root / "srv" / name
         shutil.rmtree(target, ignore_errors=True)
-        return f"/root/{name}/{unpacked(archive, target).name}"
+        return f"/srv/{name}/{unpacked(archive, target).name}"
 
     def change(self, folder: str, how: Callable[[Path], None]) -> None:
         """Change an unpacked archive, and vouch for it anew, as another release would."""
@@ -178,7 +178,7 @@ def life(device: Device, archive: Path) -> dict[str, Any]:
         {fourth}/install.sh 2>&1; say altered
         {fifth}/install.sh 2>&1; say model
         systemctl is-active; ls -A /opt/edge-digits /opt/edge-digits/versions
-        edge-digits doctor --config /etc/edge-digits/service.toml --json >/root/doctor.json; echo "doctor $?"
+        edge-digits doctor --config /etc/edge-digits/service.toml --json >/srv/doctor.json; echo "doctor $?"
         /opt/edge-digits/current/uninstall.sh; say uninstall
         ls /opt /usr/local/bin /etc/systemd/system /var/lib
         [ -e /etc/edge-digits/service.toml ] && echo "configuration kept"
@@ -196,7 +196,7 @@ def life(device: Device, archive: Path) -> dict[str, Any]:
         "service still runs": "\nactive\n" in log,
         "uninstall": steps["uninstall"] == (0, "") and "configuration kept" in log,
     }
-    found = json.loads((device.root / "root/doctor.json").read_text())
+    found = json.loads((device.root / "srv/doctor.json").read_text())
     figures["doctor"] = {
         "errors": [f["found"] for f in found["findings"] if f["severity"] == "error"],
         "warnings": [f["found"] for f in found["findings"] if f["severity"] == "warning"],
@@ -211,17 +211,17 @@ def reads(
 ) -> dict[str, Any]:
     """Answers of every artifact on emulated processors against this machine's, and the demo from end to end."""
     figures: dict[str, Any] = {}
-    np.save(device.root / "root/images.npy", images)
-    shutil.copy(ROOT / "tests/proofs/answers.py", device.root / "root/answers.py")
+    np.save(device.root / "srv/images.npy", images)
+    shutil.copy(ROOT / "tests/proofs/answers.py", device.root / "srv/answers.py")
     for backend, archive in archives.items():
         folder = device.unpack(archive, backend)
         _expect(device.run(f"{folder}/install.sh --no-service"), 0, "is current")
         here = answers("edge", backend, images)
         for processor in processors:
-            script = f"python3 /root/answers.py edge {backend} /root/images.npy /root/out.npz"
+            script = f"python3 /srv/answers.py edge {backend} /srv/images.npy /srv/out.npz"
             script = f"PYTHONPATH=/opt/edge-digits/current/site {script}"
             _expect(device.run(script, processor), 0, "")
-            with np.load(device.root / "root/out.npz") as there:
+            with np.load(device.root / "srv/out.npz") as there:
                 for name, logits in here.items():
                     figures[f"{name} on {processor}"] = _compared(name, logits, there[name])
             demo = device.run(
