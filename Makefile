@@ -36,11 +36,15 @@ test: environments ## every test but the slow ones
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 .PHONY: check
-check: format-check lint types imports test test-tflite ## all that must pass before a commit: format, lint, types, import contracts, tests
+check: format-check lint types imports test test-tflite quick-arm64 ## all that must pass before a commit: format, lint, types, import contracts, tests
 
 .PHONY: proof
 proof: environments ## the slow tests: training and export for real, long runs
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+.PHONY: proof-arm64
+proof-arm64: $(VENV)/.stamp ## a Raspberry Pi emulated: answers, demo, install, update, rollback (root, mmdebstrap, qemu; ARGS=--quick)
+	$(BIN)/python -m tests.proofs.arm64 $(ARGS)
 
 .PHONY: train
 train: $(VENV)/.stamp ## train MODEL (edge unless named)
@@ -76,6 +80,11 @@ types: $(VENV)/.stamp
 	$(BIN)/mypy
 imports: $(VENV)/.stamp
 	$(BIN)/lint-imports
+
+# Skips by name where a Raspberry Pi cannot be emulated.
+.PHONY: quick-arm64
+quick-arm64: $(VENV)/.stamp
+	@$(BIN)/python -m tests.proofs.arm64 --quick --if-possible
 
 .PHONY: environments
 environments: $(VENV)/.stamp $(VENV_RUN)/.stamp ## make every environment that the tests use

@@ -1,15 +1,8 @@
-"""What each artifact of a bundle answers here: run on an emulated device and on this one, to compare the two.
-
-python answers.py MODEL BACKEND IMAGES.npy OUT.npz
-
-Each array of the result is float32 (n, labels), by the artifact's name and the kernels that ran it.
-"""
+"""What each artifact of a bundle answers here: called on an emulated device and on this one, to compare the two."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -44,9 +37,5 @@ class Reference(LiteRtClassifier):
 
 
 def answers(model: str, backend: str, images: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[np.float32]]:
-    """Logits by artifact and kernels; images are uint8 (n, 28, 28)."""
+    """Logits, float32 (n, labels), by the artifact's name and the kernels; images are uint8 (n, 28, 28)."""
     return {name: classifier.logits(images) for name, classifier in classifiers(model, backend)}
-
-
-if __name__ == "__main__":
-    np.savez(Path(sys.argv[4]), **answers(sys.argv[1], sys.argv[2], np.load(sys.argv[3])))  # type: ignore[arg-type]

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from runtime.bundle import load_bundle
+
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "docs" / "proofs"
 SCRIPTS = {
@@ -47,3 +49,16 @@ def test_the_last_full_run_kept_every_bar(path: Path) -> None:
     assert report["proof"] == path.stem
     assert report["bars"]
     assert all(report["bars"].values())
+
+
+def test_the_emulated_raspberry_pi_ran_the_shipped_bundle_whole() -> None:
+    report = json.loads((RESULTS / "arm64.json").read_text(encoding="utf-8"))
+    figures = report["figures"]
+    shipped = {artifact.name: artifact.sha256 for artifact in load_bundle("edge").manifest.artifacts}
+    assert figures["artifacts"] == shipped, "run make proof-arm64 ARGS='--out docs/proofs/arm64.json' for this bundle"
+    for system in ("bookworm", "trixie"):
+        for processor in ("cortex-a72", "cortex-a76"):
+            reads = figures[system]["reads"][processor]
+            assert {"litert-int8@reference", "demo, litert", "demo, onnx", "doctor", *shipped} == set(reads)
+            assert all(reads[name]["images"] >= 1000 for name in shipped)
+        assert len(figures[system]["life"]["steps"]) == 8
