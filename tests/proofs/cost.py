@@ -1,4 +1,4 @@
-"""What an idle camera costs, and that outputs in trouble cost recognition nothing.
+"""Outputs in trouble cost recognition nothing.
 
 python -m tests.proofs.cost --out docs/proofs/cost.json
 """
@@ -8,14 +8,12 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 
 import numpy as np
 
@@ -32,32 +30,8 @@ from runtime.recording import Overlay, VideoSink
 from runtime.sinks import Closing, JsonSink, Sink
 from runtime.values import Frame, Image, Result
 from tests.proofs.result import Proof, parser
-from tests.proofs.streams import ROOT, StreamCamera
 
-IDLE_SHARE = 0.10
 KEPT_SHARE = 0.90
-
-
-def cpu_seconds(process: int) -> float:
-    """What a process has used of the CPU, its threads too (proc(5))."""
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def idle_share(backend: str, seconds: float) -> float:
-    """Share of one core that the command takes for 640x480 at 15 pictures per second, capture included."""
-    with StreamCamera(15.0, "--page") as camera:
-        command = [sys.executable, "-m", "runtime.camera", "--source", camera.url, "--display", "none"]
-        command += ["--backend", backend, "--json", os.devnull]
-        process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
-        try:
-            time.sleep(4)
-            before, started = cpu_seconds(process.pid), time.monotonic()
-            time.sleep(seconds)
-            return (cpu_seconds(process.pid) - before) / (time.monotonic() - started)
-        finally:
-            process.terminate()
-            process.wait()
 
 
 class Fast:
@@ -183,18 +157,10 @@ def kept_shares(rounds: int, frames: int) -> dict[str, float]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
     made = parser(__doc__)
-    made.add_argument("--seconds", type=float, default=60.0, help="how long to watch an idle camera")
     made.add_argument("--rounds", type=int, default=9)
     made.add_argument("--frames", type=int, default=400, help="of each turn")
     options = made.parse_args(argv)
     proof = Proof("cost")
-    for backend in ("litert", "onnx"):
-        share = idle_share(backend, options.seconds)
-        proof.figures[f"idle share of one core, {backend}"] = round(share, 4)
-        proof.bar(
-            f"640x480 at 15 pictures per second takes at most {IDLE_SHARE:.0%} of a core, {backend}",
-            share <= IDLE_SHARE,
-        )
     shares = kept_shares(options.rounds, options.frames)
     proof.figures["share of the frame rate kept"] = shares
     for name, share in shares.items():

@@ -1,9 +1,9 @@
 """A network camera to torment: motion JPEG over HTTP, each picture saying when it was made.
 
-    python -m tests.proofs.stream_camera PORT FPS [--page]
+    python -m tests.proofs.stream_camera PORT FPS [--page] [--bare]
 
 A process of its own, so that it can be killed and stopped. SIGUSR1 freezes the picture, and thaws it. The upper left of
-each picture holds the time in milliseconds, modulo 2^20, as twenty squares of black or white.
+each picture holds the time in milliseconds, modulo 2^20, as twenty squares of black or white; but for ``--bare``.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def age(luma: Image, now: float) -> float:
 class Camera:
     """Makes a picture every so often; each client is sent the latest."""
 
-    def __init__(self, fps: float, page: bool) -> None:
-        self.fps = fps
+    def __init__(self, fps: float, page: bool, bare: bool) -> None:
+        self.fps, self._bare = fps, bare
         rng = np.random.default_rng(3)
         self._page = (
             draw_page(["407", "1985"], (640, 480), rng).pixels if page else np.full((480, 640, 3), 220, np.uint8)
@@ -64,7 +64,8 @@ class Camera:
             if not self.frozen.is_set() or not self.jpeg:
                 x, y = self._rng.integers(0, 32, 2)
                 picture = cv2.add(self._page, self._grain[y : y + 480, x : x + 640])
-                stamp(picture, time.monotonic())
+                if not self._bare:
+                    stamp(picture, time.monotonic())
                 self.jpeg = cv2.imencode(".jpg", picture)[1].tobytes()
             with self.changed:
                 self.changed.notify_all()
@@ -78,8 +79,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("port", type=int)
     parser.add_argument("fps", type=float)
     parser.add_argument("--page", action="store_true")
+    parser.add_argument("--bare", action="store_true")
     options = parser.parse_args(argv)
-    camera = Camera(options.fps, options.page)
+    camera = Camera(options.fps, options.page, options.bare)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

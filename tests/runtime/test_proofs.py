@@ -20,12 +20,14 @@ SCRIPTS = {
     "hostile": "from tests.proofs.hostile import hostile\nproof = hostile(260, bombs=False)",
     "kills": "from tests.proofs.kills import kills\nproof = kills(1)",
     "streams": "from tests.proofs.streams import torment\nproof = torment(1)",
+    "age": "from tests.proofs.age import reading_age\nproof = reading_age(40)",
+    "page": "from tests.proofs.page import serve\nproof = serve(8)",
 }
 
 
 # Those that keep to the clock need a machine with time to spare.
 @pytest.mark.parametrize(
-    "name", ["soak", "hostile", *(pytest.param(n, marks=pytest.mark.slow) for n in ("kills", "streams"))]
+    "name", ["soak", "hostile", *(pytest.param(n, marks=pytest.mark.slow) for n in ("kills", "streams", "age", "page"))]
 )
 def test_a_proof_keeps_its_bars_in_its_quick_form(name: str, tmp_path: Path) -> None:
     if name == "hostile":
