@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from time import perf_counter
@@ -42,8 +42,18 @@ class RecognizerSettings:
 class Recognizer:
     """Reads the digits of frames, one at a time and in order."""
 
-    def __init__(self, classifier: Classifier, settings: RecognizerSettings = RecognizerSettings()) -> None:
+    def __init__(
+        self,
+        classifier: Classifier,
+        settings: RecognizerSettings = RecognizerSettings(),
+        find: Callable[[Image, DetectSettings], Detection] = detect,
+    ) -> None:
         """Compose the pipeline.
+
+        Args:
+            classifier: answers the crops.
+            settings: how to read.
+            find: finds them; for recognizers that share what is found in a frame.
 
         Raises:
             UsageError: a setting cannot work.
@@ -51,7 +61,7 @@ class Recognizer:
         accept = settings.min_confidence
         if accept is not None and not 0 <= accept <= 1:
             raise UsageError(f"min confidence is {accept}; expected 0 to 1")
-        self._classifier, self._settings = classifier, settings
+        self._classifier, self._settings, self._find = classifier, settings, find
         self._accept = classifier.accept if accept is None else accept
         self._unsure = min(classifier.unsure, self._accept)
         self._digits = [i for i, label in enumerate(classifier.labels) if label.isdigit()]
@@ -65,7 +75,7 @@ class Recognizer:
         """
         started = perf_counter()
         luma, offset = self._view(frame)
-        detection = detect(luma, self._settings.detect)
+        detection = self._find(luma, self._settings.detect)
         detected = perf_counter()
         crops = detection.crops
         pixels = np.stack([crop.pixels for crop in crops]) if crops else np.empty((0, 28, 28), np.uint8)

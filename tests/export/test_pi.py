@@ -16,7 +16,7 @@ import pytest
 
 from export.pi import SYSTEMS, fetch_wheels, main, make_archive, pinned
 from runtime.errors import DataError
-from tests.proofs.updates import environment, no_wheels, reseal, unpacked, works
+from tests.proofs.updates import environment, kill_update, no_wheels, reseal, unpacked, works
 
 
 @pytest.fixture(scope="module")
@@ -200,3 +200,13 @@ def test_wrong_use_is_one_line(pi: Pi) -> None:
     assert pi.install(release, EDGE_DIGITS_ANY_MACHINE="") == 1
     assert pi.log.startswith("error: this is ")
     assert pi.log.count("\n") == 1
+
+
+def test_an_update_that_is_killed_leaves_a_version_that_works(pi: Pi) -> None:
+    assert pi.install(pi.release("first")) == 0, pi.log
+    for number, seconds in enumerate((0.3, 1.2)):
+        kill_update(pi.release(f"killed {number}", f"release {number}"), pi.settings, seconds)
+        assert works(pi.root, pi.settings) == ""
+    assert pi.install(pi.release("last", "the last")) == 0, pi.log
+    assert not [name for name in pi.versions if name.startswith(".")]
+    assert len(pi.versions) == 2
