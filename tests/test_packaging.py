@@ -372,8 +372,8 @@ def test_no_file_names_a_package_registry() -> None:
 
 
 def test_no_file_names_a_folder_of_the_machine_it_was_written_on() -> None:
-    # A Raspberry Pi's own /home/pi is documentation.
-    machine = re.compile(r"(?<![\w.~/-])/(work|root|opt|Users)/\w|(?<![\w.~-])/home/(?!pi\b)\w|/tmp/\w")
+    # A Raspberry Pi's own /home/pi is documentation, and this project has a folder of its own there.
+    machine = re.compile(r"(?<![\w.~/-])/(work|root|opt(?!/edge-digits)|Users)/\w|(?<![\w.~-])/home/(?!pi\b)\w|/tmp/\w")
     assert [where for where, line in repository_lines() if machine.search(line)] == []
 
 

@@ -108,7 +108,7 @@ class Device:
         cpus.mkdir(parents=True)
         for name in ("possible", "present", "online"):  # without them XNNPACK is quietly off
             (cpus / name).write_text("0-3\n")
-        for folder_name in ("root", "tmp", "run", "var/log"):
+        for folder_name in ("root", "srv", "tmp", "run", "var/log"):
             (self.root / folder_name).mkdir(parents=True, exist_ok=True)
         shutil.copy(self.root / "usr/share/base-passwd/passwd.master", self.root / "etc/passwd")
         shutil.copy(self.root / "usr/share/base-passwd/group.master", self.root / "etc/group")
@@ -143,9 +143,9 @@ class Device:
 
     def unpack(self, archive: Path, name: str) -> str:
         """Unpack an archive into a folder; its path on the device."""
-        target = self.root / "root" / name
+        target = self.root / "srv" / name
         shutil.rmtree(target, ignore_errors=True)
-        return f"/root/{name}/{unpacked(archive, target).name}"
+        return f"/srv/{name}/{unpacked(archive, target).name}"
 
     def change(self, folder: str, how: Callable[[Path], None]) -> None:
         """Change an unpacked archive, and vouch for it anew, as another release would."""
@@ -188,7 +188,7 @@ def life(device: Device, archive: Path) -> dict[str, Any]:
         {fourth}/install.sh 2>&1; say altered
         {fifth}/install.sh 2>&1; say model
         systemctl is-active; ls -A /opt/edge-digits /opt/edge-digits/versions
-        edge-digits doctor --config /etc/edge-digits/service.toml --json >/root/doctor.json; echo "doctor $?"
+        edge-digits doctor --config /etc/edge-digits/service.toml --json >/srv/doctor.json; echo "doctor $?"
         /opt/edge-digits/current/uninstall.sh; say uninstall
         ls /opt /usr/local/bin /etc/systemd/system /var/lib
         [ -e /etc/edge-digits/service.toml ] && echo "configuration kept"
@@ -206,7 +206,7 @@ def life(device: Device, archive: Path) -> dict[str, Any]:
         "service still runs": "\nactive\n" in log,
         "uninstall": steps["uninstall"] == (0, "") and "configuration kept" in log,
     }
-    figures["doctor"] = _doctor((device.root / "root/doctor.json").read_text())
+    figures["doctor"] = _doctor((device.root / "srv/doctor.json").read_text())
     if not all(figures["steps"].values()):
         print(log, file=sys.stderr)
     return figures
@@ -232,19 +232,19 @@ def put_site(device: Device, system: str) -> None:
 def reads(device: Device, images: npt.NDArray[np.uint8], processors: Sequence[str]) -> dict[str, Any]:
     """Answers of every artifact on emulated processors against this machine's, doctor and demo from end to end."""
     figures: dict[str, Any] = {}
-    np.save(device.root / "root/images.npy", images)
+    np.save(device.root / "srv/images.npy", images)
     here = {backend: answers("edge", backend, images) for backend in INTERPRETERS}
-    python = "cd /root; export PYTHONPATH=/site PYTHONDONTWRITEBYTECODE=1; python3"
+    python = "cd /srv; export PYTHONPATH=/site PYTHONDONTWRITEBYTECODE=1; python3"
     for processor in processors:
         found: dict[str, Any] = {}
         figures[processor] = found
-        asked = "import sys, numpy, answers; images = numpy.load('/root/images.npy')\n"
+        asked = "import sys, numpy, answers; images = numpy.load('/srv/images.npy')\n"
         asked += (
             "for backend in sys.argv[1:]: numpy.savez(f'{backend}.npz', **answers.answers('edge', backend, images))"
         )
         _expect(device.run(f'{python} -c "{asked}" {" ".join(INTERPRETERS)}', processor), 0, "")
         for backend, expected in here.items():
-            with np.load(device.root / f"root/{backend}.npz") as there:
+            with np.load(device.root / f"srv/{backend}.npz") as there:
                 found |= {name: _compared(name, logits, there[name]) for name, logits in expected.items()}
         found["doctor"] = _doctor(device.run(f"{python} -m runtime.doctor --json", processor).stdout)
         for backend in INTERPRETERS:
