@@ -212,7 +212,7 @@ def _why_not(module: str, answer: Answer, machine: Machine) -> tuple[str, str]:
 
 def _install(machine: Machine, packages: str, archive: str = "unpack the archive anew and run its install.sh") -> str:
     """How to install packages, here where pip brought this project, or an archive did."""
-    return archive if machine.from_archive else f"{_pip(machine)} install {packages}"
+    return archive if machine.archive else f"{_pip(machine)} install {packages}"
 
 
 def _pip(machine: Machine) -> str:

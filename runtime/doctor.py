@@ -41,10 +41,11 @@ def main(argv: Sequence[str] | None = None, *, machine: Machine | None = None) -
         options = _parser().parse_args(argv)
         looked_at = machine or Machine()
         config = _config(looked_at, options.config)
+        usual = {"model": "edge", "backend": "litert", "interpreter": "litert", **looked_at.archive, **config}
         plan = Plan(
-            options.model or str(config.get("model", "edge")),
-            options.backend or str(config.get("backend", "litert")),
-            options.interpreter or str(config.get("interpreter", "litert")),
+            options.model or str(usual["model"]),
+            options.backend or str(usual["backend"]),
+            options.interpreter or str(usual["interpreter"]),
             options.state,
             config,
         )
@@ -101,7 +102,11 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--model", metavar="NAME", help="a shipped model, or the folder of a bundle; edge unless named")
-    parser.add_argument("--backend", choices=("litert", "onnx"), help="what is to run it; litert unless named")
+    parser.add_argument(
+        "--backend",
+        choices=("litert", "onnx"),
+        help="what is to run it; unless named, the installed archive's, or litert",
+    )
     parser.add_argument(
         "--interpreter", choices=("litert", "tflite-runtime"), help="of the litert backend; litert unless named"
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import importlib.metadata
+import json
 import os
 import platform
 import re
@@ -45,7 +46,7 @@ class Machine:
         glibc: version of the C library; empty where it is another.
         environment: variables of this process.
         home: folder that holds this package.
-        from_archive: whether an archive of ``export.pi`` brought it there.
+        archive: what the archive of ``export.pi`` that brought it there is for; empty where none did.
     """
 
     root = Path("/")
@@ -58,7 +59,8 @@ class Machine:
         self.glibc = platform.libc_ver()[1] if platform.libc_ver()[0] == "glibc" else ""
         self.environment: Mapping[str, str] = os.environ
         self.home = Path(__file__).resolve().parents[1]
-        self.from_archive = (self.home.parent / "target.json").is_file()
+        target = self.home.parent / "target.json"
+        self.archive: Mapping[str, str] = json.loads(target.read_text(encoding="utf-8")) if target.is_file() else {}
 
     def read(self, path: str) -> str:
         """Text of a file; empty where it cannot be read."""

@@ -253,6 +253,8 @@ def reads(device: Device, images: npt.NDArray[np.uint8], processors: Sequence[st
             score = re.search(r"^demo: (\d+) digits in .*?: (\d+) right .*?, (\d+) wrong", demo, re.MULTILINE)
             counts = [int(text) for text in score.groups()] if score else [0, 0, 0]
             found[f"demo, {backend}"] = dict(zip(("digits", "right", "wrong"), counts, strict=True))
+    told = device.run(f'{python} -c "import benchmarks.environment as e; print(e.describe_machine().emulation)"')
+    figures["benchmarks say"] = told.stdout.strip()
     # The processor that qemu takes by itself.
     loaded = device.run(f'{python} -c "import runtime; runtime.load_classifier()"', "max")
     figures["qemu's own processor"] = "refused" if "does not answer as it did" in loaded.stderr else "answers rightly"
@@ -333,6 +335,7 @@ def _judge_reads(proof: Proof, system: str, figures: dict[str, Any], processors:
                     proof.bar(f"{where}: bit-equal", found["rows_differ"] == 0)
                 elif "most_steps" in found:
                     proof.bar(f"{where}: within one step", found["most_steps"] <= 1.001)
+    proof.bar(f"{system}: figures of benchmarks are marked as emulated", figures["benchmarks say"] == "emulated")
     wrong = figures["qemu's own processor"]
     proof.bar(f"{system}: wrong kernels are refused by the golden vectors", wrong in ("refused", "answers rightly"))
 

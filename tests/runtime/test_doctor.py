@@ -29,7 +29,7 @@ class Pi(Machine):
         self.root = folder
         self.python, self.architecture, self.bits, self.glibc = (3, 11, 2), "aarch64", 64, "2.36"
         self.environment = {"WAYLAND_DISPLAY": "wayland-0"}
-        self.home, self.from_archive = ROOT, False
+        self.home, self.archive = ROOT, {}
         self.free, self.writable, self.away, self.web = 20_000_000_000, True, "", ""
         self.taken: dict[int, str] = {}
         self.locked: set[str] = set()
@@ -336,10 +336,11 @@ def test_a_port_that_the_service_itself_has_is_no_trouble(
 
 
 def test_an_archive_is_mended_by_the_archive(pi: Pi, capsys: pytest.CaptureFixture[str]) -> None:
-    pi.from_archive = True
+    pi.archive = {"model": "edge", "backend": "onnx"}
     pi.modules["numpy"] = Answer(1, "ModuleNotFoundError: No module named 'numpy'")
     _, findings = told(pi, capsys)
     assert Finding("numpy", "error", "not installed", "unpack the archive anew and run its install.sh") in findings
+    assert Finding("onnxruntime", "ok", "1.2.3") in findings
 
 
 def test_the_worst_finding_decides_the_exit_code_and_the_last_line(pi: Pi, capsys: pytest.CaptureFixture[str]) -> None:
