@@ -17,7 +17,7 @@ import numpy as np
 from scipy.special import softmax
 
 from export.calibration import calibration_dependence
-from export.causes import find_cause
+from export.causes import Failure, find_causes, sound
 from export.classifiers import KerasClassifier
 from export.convert import convert, specs
 from export.formats import DEFAULT_FORMATS
@@ -202,9 +202,8 @@ def _prove(bundle: Bundle, model: keras.Model, sets: Sequence[InputSet], limits:
     parities: Parities = {}
     artifacts = list(bundle.manifest.artifacts)
     reference = KerasClassifier(bundle.manifest.labels, artifacts[0], model)
-    layers, mended = by_layer(bundle, [each.name for each in artifacts], sets[0].images[:IMAGES])
-    breaches = weight_breaches(layers, mended, limits.weights)
-    causes: dict[str, str] = {}
+    breaches: list[str] = []
+    failed: list[Failure] = []
     for images in sets:
         expected = images.ask(reference.logits, "float model")
         parities[images.name] = []
@@ -216,14 +215,18 @@ def _prove(bundle: Bundle, model: keras.Model, sets: Sequence[InputSet], limits:
             parity = compare(artifact.name, allowed, judged[0], judged[1], images.labels, images.origins)
             parities[images.name].append(parity)
             breaches += [f"{images.name}: {line}" for line in parity.breaches]
-            if parity.breaches and (cause := find_cause(images, reference, classifier, logits, layers)):
-                causes.setdefault(artifact.name, cause)
+            if parity.breaches:
+                failed.append((images, classifier, logits))
             if images is sets[0]:
                 metrics = {"gate": accuracy_figure(logits, images.labels, images.origins)}
                 temperature = fit_temperature(logits, images.labels)
                 artifacts[number] = replace(artifact, temperature=temperature, metrics=metrics)
+    names = sound([each.name for each in artifacts], failed)
+    layers, mended = by_layer(bundle, names, sets[0].images[:IMAGES])
+    breaches += weight_breaches(layers, mended, limits.weights)
     if breaches:
-        raise ParityError(f"no bundle is written: {'; '.join([*breaches, *causes.values()])}")
+        causes = find_causes(reference, failed, layers)
+        raise ParityError(f"no bundle is written: {'; '.join([*breaches, *causes])}")
     return _with_artifacts(bundle, artifacts), parities
 
 
