@@ -29,6 +29,15 @@ DIGITS = int(os.environ.get("PAGE_DIGITS", "10"))
 """How many digits are drawn; 200 take a minute."""
 
 
+OPACITY = """() => {
+    const copy = Object.assign(document.createElement("canvas"), { width: 1, height: 1 });
+    const context = copy.getContext("2d", { willReadFrequently: true });
+    context.drawImage(document.getElementById("camera-view"), 0, 0, 1, 1);
+    return context.getImageData(0, 0, 1, 1).data[3];
+}"""
+"""Whether the browser's camera shows a picture now: its opacity, 0 for an emptied canvas."""
+
+
 @pytest.fixture(scope="module")
 def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "page.jpg"
@@ -178,7 +187,7 @@ def test_the_browsers_camera_is_read_by_the_device(page: Any) -> None:
     page.wait_for_selector("#camera-numbers li")
     assert "407" in page.inner_text("#camera-numbers")
     for _ in range(5):
-        assert page.evaluate("document.getElementById('camera-view').getContext('2d').getImageData(9, 9, 1, 1).data[3]")
+        assert page.evaluate(OPACITY)
         page.wait_for_timeout(30)
     page.click("#camera-stop")
 
