@@ -29,6 +29,15 @@ DIGITS = int(os.environ.get("PAGE_DIGITS", "10"))
 """How many digits are drawn; 200 take a minute."""
 
 
+OPACITY = """() => {
+    const copy = Object.assign(document.createElement("canvas"), { width: 1, height: 1 });
+    const context = copy.getContext("2d", { willReadFrequently: true });
+    context.drawImage(document.getElementById("camera-view"), 0, 0, 1, 1);
+    return context.getImageData(0, 0, 1, 1).data[3];
+}"""
+"""Whether the browser's camera shows a picture now: its opacity, 0 for an emptied canvas."""
+
+
 @pytest.fixture(scope="module")
 def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "page.jpg"
@@ -69,6 +78,7 @@ def page(browser: Any, address: str, request: pytest.FixtureRequest) -> Iterator
     context = browser.new_context(
         viewport={"width": width, "height": height}, color_scheme=scheme, permissions=["camera"]
     )
+    context.set_default_timeout(120_000)  # a browser on a crowded machine is slow, not wrong
     opened = context.new_page()
     complaints: list[str] = []
     opened.on("console", lambda line: complaints.append(line.text) if line.type in ("error", "warning") else None)
@@ -101,7 +111,7 @@ def settled(page: Any) -> str:
 
 
 def test_live_shows_the_numbers_of_the_source(page: Any) -> None:
-    page.wait_for_selector("#numbers li", timeout=20_000)
+    page.wait_for_selector("#numbers li")
     page.wait_for_selector("#stream:not([hidden])")
     assert page.evaluate("document.getElementById('stream').naturalWidth") > 0
     assert page.inner_text("#state") == "Playing"
@@ -174,10 +184,10 @@ def test_a_file_that_is_no_picture_is_refused_in_words(page: Any, tmp_path: Path
 def test_the_browsers_camera_is_read_by_the_device(page: Any) -> None:
     page.click("#tab-camera")
     page.click("#camera-start")
-    page.wait_for_selector("#camera-numbers li", timeout=15_000)
+    page.wait_for_selector("#camera-numbers li")
     assert "407" in page.inner_text("#camera-numbers")
     for _ in range(5):
-        assert page.evaluate("document.getElementById('camera-view').getContext('2d').getImageData(9, 9, 1, 1).data[3]")
+        assert page.evaluate(OPACITY)
         page.wait_for_timeout(30)
     page.click("#camera-stop")
 
