@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from runtime.backends import INTERPRETERS, ArtifactClassifier, check_golden, make_classifier
+from runtime.backends import BATCH, INTERPRETERS, ArtifactClassifier, check_golden, make_classifier
 from runtime.bundle import Artifact, Bundle, TensorSpec
 from runtime.errors import BackendError, BundleError
 from runtime.preprocess import FIELD
@@ -40,7 +40,9 @@ class KerasClassifier(ArtifactClassifier):
         self._model = model
 
     def _invoke(self, pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        return np.asarray(self._model.predict_on_batch(pixels))
+        # Always as many: for each new number Keras compiles the network anew.
+        filled = np.concatenate([pixels, np.zeros((BATCH - len(pixels), *pixels.shape[1:]), pixels.dtype)])
+        return np.asarray(self._model.predict_on_batch(filled))[: len(pixels)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
