@@ -52,6 +52,8 @@ case $patience in '' | *[!0-9]*) usage "--health-seconds is $patience; expected 
 if [ -z "${EDGE_DIGITS_ANY_MACHINE:-}" ]; then
     [ "$(uname -m)" = "$architecture" ] || fail "this is $(uname -m), the archive is for $architecture; use the 64-bit Raspberry Pi OS"
     found=$("$PYTHON" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || fail "no $PYTHON here; apt install python3"
+    # Its kernel has 64 bits, and says so, below a system of 32 too.
+    "$PYTHON" -c 'import sys; sys.exit(sys.maxsize < 2**32)' || fail "this system has 32 bits, the archive is for $architecture; use the 64-bit Raspberry Pi OS"
     [ "$found" = "$python" ] || fail "this system has Python $found, the archive is for $system with $python; make one with --os for this system"
 fi
 
@@ -67,7 +69,8 @@ exec 9>"$base/lock"
 flock -n 9 || fail "another install is running"
 
 # Leftovers of an install that was killed.
-rm -rf "$base"/versions/.new-* "$base"/.current-*
+rm -rf "$base"/versions/.new-* "$base"/.*-[0-9]* "$base"/trial.new-* "$etc"/*.new-* "$unit".new-* \
+    "$ROOT"/usr/local/bin/edge-digits.new-*
 
 current() { readlink "$base/current" 2>/dev/null | sed 's|^versions/||'; }
 
@@ -78,15 +81,29 @@ switch_to() {
     sync
 }
 
-# Writes a file whole or not at all.
+# Writes a file whole or not at all, whenever the power goes: a rename may reach the disk before what it names.
 place() { # source, target, mode
     cp "$1" "$2.new-$$"
     chmod "$3" "$2.new-$$"
+    sync "$2.new-$$"
     mv "$2.new-$$" "$2"
 }
 
+# A version is judged before it counts: hashes, golden vectors, and digits of the demo read through it.
+self_test() { # folder of the version; what it said is left in $said
+    said=$(cd / && PYTHONPATH=$1/site PYTHONDONTWRITEBYTECODE=1 "$PYTHON" -m runtime.camera --model "$model" \
+        --backend "$backend" --source demo --max-frames 20 --display none 2>&1) &&
+        printf '%s' "$said" | grep -q ' frames: [1-9][0-9]* right'
+}
+last_line() { printf '%s' "$said" | tail -n 1; }
+
 before=$(current)
-if [ ! -d "$slot" ]; then
+# An update that was cut off before its service was well: what was current before it is what is known to be.
+[ ! -s "$base/trial" ] || before=$(cat "$base/trial")
+if [ -d "$slot" ] && self_test "$slot"; then
+    say "$name is already here"
+else
+    [ ! -d "$slot" ] || say "$name is here, but damaged: $(last_line)"
     say "installing $name"
     new=$base/versions/.new-$$
     mkdir "$new"
@@ -101,16 +118,13 @@ if [ ! -d "$slot" ]; then
     rm -rf "$new/site/bin"
     cp "$here/target.json" "$here/target.env" "$here/SHA256SUMS" "$here/uninstall.sh" "$here/edge-digits.service" "$here/service.toml" "$new"
     chmod 755 "$new/uninstall.sh"
-    # A version is judged before it counts: hashes, golden vectors, and digits of the demo read through it.
-    (cd / && PYTHONPATH=$new/site PYTHONDONTWRITEBYTECODE=1 "$PYTHON" -m runtime.camera --model "$model" \
-        --backend "$backend" --source demo --max-frames 20 --display none >"$new/self-test.txt" 2>&1) ||
-        fail "the new version failed its self-test: $(tail -n 1 "$new/self-test.txt"); the old one stays"
+    self_test "$new" || fail "the new version failed its self-test: $(last_line); the old one stays"
     sync
+    [ ! -d "$slot" ] || mv -T "$slot" "$new-damaged"
     mv -T "$new" "$slot"
     trap - EXIT
     sync
-else
-    say "$name is already here"
+    rm -rf "$new-damaged"
 fi
 
 [ -e "$etc/service.toml" ] || place "$slot/service.toml" "$etc/service.toml" 640
@@ -142,13 +156,18 @@ fi
 # 0 reading frames, 1 running without frames (no camera yet), 2 not running
 health() {
     [ "$("$SYSTEMCTL" is-active edge-digits 2>/dev/null)" = active ] || return 2
-    code=$("$PYTHON" - "${EDGE_DIGITS_HEALTH:-http://127.0.0.1:9464/health}" <<'PROBE'
-import sys, urllib.error, urllib.request
+    code=$("$PYTHON" - "$etc/service.toml" "${EDGE_DIGITS_HEALTH:-}" <<'PROBE'
+import sys, tomllib, urllib.error, urllib.request
 try:
-    print(urllib.request.urlopen(sys.argv[1], timeout=3).status)
+    with open(sys.argv[1], "rb") as file:
+        host, _, port = str(tomllib.load(file).get("metrics", "")).rpartition(":")
+    # Whatever it listens on, this computer is among it; without metrics it can tell no more than that it runs.
+    host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)
+    url = sys.argv[2] or (port and f"http://{host}:{port}/health")
+    print(urllib.request.urlopen(url, timeout=3).status if url else 200)
 except urllib.error.HTTPError as error:
     print(error.code)
-except OSError:
+except (OSError, ValueError):
     print(0)
 PROBE
     )
@@ -160,17 +179,21 @@ restart() {
     sync
     "$SYSTEMCTL" daemon-reload
     "$SYSTEMCTL" enable --quiet edge-digits
-    "$SYSTEMCTL" restart edge-digits || return 1
+    timeout "$patience" "$SYSTEMCTL" restart edge-digits || return 1
 }
 
-# Well enough: as well as it was before, within the time that it is given.
-well() {
-    deadline=$(($(date +%s) + patience))
+# Seconds on a clock that nobody sets: a Pi learns the time of day from the network, when there is one.
+clock() { cut -d . -f 1 /proc/uptime; }
+
+# Well enough: as well as it was before, within the time that it is given, and not for a moment only.
+well() { # how it was, until when
+    good=0
     while :; do
         now=0
         health || now=$?
-        [ "$now" -gt "$1" ] || return 0
-        [ "$(date +%s)" -lt "$deadline" ] || return 1
+        if [ "$now" -gt "$1" ]; then good=0; else good=$((good + 1)); fi
+        [ "$good" -lt 3 ] || return 0
+        [ "$(clock)" -lt "$2" ] || return 1
         sleep 1
     done
 }
@@ -179,25 +202,37 @@ was=1
 if [ "$service" = yes ] && [ -n "$before" ]; then
     health && was=0
 fi
-[ "$before" = "$name" ] || switch_to "$name"
+if [ "$(current)" != "$name" ]; then
+    # Known as well as the rename is, should the power go before the service is well.
+    if [ "$service" = yes ] && [ -n "$before" ]; then
+        printf '%s' "$before" >"$base/.trial-$$"
+        place "$base/.trial-$$" "$base/trial" 644
+        rm -f "$base/.trial-$$"
+    fi
+    switch_to "$name"
+fi
 
 if [ "$service" = yes ]; then
-    if restart && well "$was"; then
+    deadline=$(($(clock) + patience))
+    if restart && well "$was" "$deadline"; then
+        rm -f "$base/trial"
         health || say "the service runs, but no frames come: is a camera plugged in? (edge-digits doctor)"
     elif [ -n "$before" ] && [ "$before" != "$name" ] && [ -d "$base/versions/$before" ]; then
         switch_to "$before"
         restart || true
-        rm -rf "$slot"
+        rm -rf "$slot" "$base/trial"
         fail "the new version's service was not healthy within $patience s; $before is current again (journalctl -u edge-digits)"
     else
         fail "the service is not healthy after $patience s: journalctl -u edge-digits says why; edge-digits doctor helps"
     fi
 fi
 
-# Only the current version and the one before it stay.
-for old in "$base"/versions/*; do
-    case $(basename "$old") in "$name" | "$before") ;; *) rm -rf "$old" ;; esac
-done
+# Only the current version and the one before it stay; installed twice, nothing is before it but what was.
+if [ "$before" != "$name" ]; then
+    for old in "$base"/versions/*; do
+        case $(basename "$old") in "$name" | "$before") ;; *) rm -rf "$old" ;; esac
+    done
+fi
 say "$name is current$([ -z "$before" ] || [ "$before" = "$name" ] || printf '%s' "; before it was $before")"
 [ "$service" = no ] || say "the service runs: systemctl status edge-digits; settings in /etc/edge-digits/service.toml"
 say "try: edge-digits doctor"

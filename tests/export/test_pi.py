@@ -5,12 +5,14 @@ from __future__ import annotations
 import http.server
 import json
 import os
+import shutil
 import subprocess
 import tarfile
 import threading
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -63,13 +65,14 @@ def pi(tmp_path: Path, archive: Path) -> Pi:
 
 @pytest.fixture
 def health() -> Iterator[tuple[str, list[int]]]:
-    """Where a service's health is asked, and the status that it answers with."""
+    """Where a service's health is asked, and the statuses that it answers with in turn."""
     status = [200]
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(status[0])
             self.end_headers()
+            status.append(status.pop(0))
 
         def log_message(self, *_: object) -> None:
             pass
@@ -134,6 +137,7 @@ def test_install_update_and_uninstall(pi: Pi) -> None:
     assert pi.install(first) == 0, pi.log
     assert "is already here" in pi.log
     assert pi.current == one
+    assert pi.versions == {one}
     configuration = pi.root / "etc/edge-digits/service.toml"
     configuration.write_text('source = "0"\n')
     assert pi.install(second) == 0, pi.log
@@ -141,6 +145,8 @@ def test_install_update_and_uninstall(pi: Pi) -> None:
     assert pi.versions == {one, pi.current}
     assert configuration.read_text() == 'source = "0"\n'
     assert works(pi.root, pi.settings) == ""
+    assert pi.install(second) == 0, pi.log
+    assert pi.versions == {one, pi.current}
     third = pi.release("third", "latest")
     two = pi.current
     assert pi.install(third) == 0, pi.log
@@ -176,7 +182,7 @@ def test_what_was_altered_is_refused(pi: Pi) -> None:
 def test_a_service_that_does_not_get_well_is_rolled_back(pi: Pi, health: tuple[str, list[int]]) -> None:
     url, status = health
     service = {"EDGE_DIGITS_HEALTH": url}
-    assert pi.install(pi.release("first"), "--health-seconds", "5", **service) == 0, pi.log
+    assert pi.install(pi.release("first"), "--health-seconds", "60", **service) == 0, pi.log
     before = pi.current
     unit = (pi.root / "etc/systemd/system/edge-digits.service").read_text()
     bad = pi.release("bad")
@@ -187,10 +193,64 @@ def test_a_service_that_does_not_get_well_is_rolled_back(pi: Pi, health: tuple[s
     assert pi.current == before
     assert pi.versions == {before}
     assert (pi.root / "etc/systemd/system/edge-digits.service").read_text() == unit
-    # It ran with frames before, so it must again: 503 says that none come.
-    status[0] = 503
-    assert pi.install(pi.release("second", "later"), "--health-seconds", "1", **service) == 0, pi.log
+    # Well for a moment only, again and again; then with frames before and none since, which 503 says.
+    for statuses in ([200, 503], [200, *[503] * 60]):
+        status[:] = statuses
+        assert pi.install(pi.release(f"second {len(statuses)}", "later"), "--health-seconds", "4", **service) == 1
+        assert pi.current == before
+        assert pi.versions == {before}
+    status[:] = [503]
+    assert pi.install(pi.release("third", "latest"), "--health-seconds", "60", **service) == 0, pi.log
     assert "no frames come" in pi.log
+
+
+@pytest.mark.parametrize("metrics", ['metrics = "0.0.0.0:{port}"', 'metrics = "{port}"', ""])
+def test_health_is_asked_where_the_configuration_says(pi: Pi, health: tuple[str, list[int]], metrics: str) -> None:
+    configuration = pi.root / "etc/edge-digits/service.toml"
+    configuration.parent.mkdir(parents=True)
+    configuration.write_text(metrics.format(port=urlsplit(health[0]).port))
+    assert pi.install(pi.release("first"), "--health-seconds", "60") == 0, pi.log
+    if metrics:
+        # It is this one that is asked, not another.
+        health[1][:] = [500]
+        assert pi.install(pi.release("second", "later"), "--health-seconds", "1") == 1, pi.log
+
+
+def test_an_update_cut_off_before_its_service_was_well_is_judged_by_what_was_before(
+    pi: Pi, health: tuple[str, list[int]]
+) -> None:
+    service = {"EDGE_DIGITS_HEALTH": health[0]}
+    assert pi.install(pi.release("first"), "--health-seconds", "60", **service) == 0, pi.log
+    before = pi.current
+    # The power goes as soon as the service is to be restarted.
+    cut = pi.folder / "cut"
+    cut.write_text('#!/bin/sh\n[ "$1" != restart ] || kill -9 "$(ps -o sid= $$ | tr -d " ")"\necho active\n')
+    cut.chmod(0o755)
+    second = pi.release("second", "later")
+    command = ["setsid", "--wait", str(second / "install.sh")]
+    subprocess.run(command, env=pi.settings | service | {"EDGE_DIGITS_SYSTEMCTL": str(cut)}, check=False)
+    after = pi.current
+    assert after != before
+    health[1][:] = [500]
+    assert pi.install(second, "--health-seconds", "1", **service) == 1
+    assert f"{before} is current again" in pi.log
+    assert pi.current == before
+    assert pi.versions == {before}
+    health[1][:] = [200]
+    assert pi.install(second, "--health-seconds", "60", **service) == 0, pi.log
+    assert pi.current == after
+
+
+def test_a_version_that_was_damaged_is_installed_anew(pi: Pi) -> None:
+    first = pi.release("first")
+    assert pi.install(first) == 0, pi.log
+    (model,) = (pi.root / "opt/edge-digits/current/site/runtime/models/edge").glob("*-int8.tflite")
+    model.write_bytes(model.read_bytes()[:-1] + b"?")
+    assert works(pi.root, pi.settings)
+    assert pi.install(first) == 0, pi.log
+    assert "damaged" in pi.log
+    assert works(pi.root, pi.settings) == ""
+    assert pi.versions == {pi.current}
 
 
 def test_wrong_use_is_one_line(pi: Pi) -> None:
@@ -200,6 +260,27 @@ def test_wrong_use_is_one_line(pi: Pi) -> None:
     assert pi.install(release, EDGE_DIGITS_ANY_MACHINE="") == 1
     assert pi.log.startswith("error: this is ")
     assert pi.log.count("\n") == 1
+    # A system of 32 bits on a kernel of 64.
+    for name, script in {"uname": "echo aarch64", "python": "case $2 in *maxsize*) exit 1;; esac; echo 3.11"}.items():
+        (pi.folder / name).write_text(f"#!/bin/sh\n{script}\n")
+        (pi.folder / name).chmod(0o755)
+    settings = {"PATH": f"{pi.folder}:{os.environ['PATH']}", "EDGE_DIGITS_PYTHON": str(pi.folder / "python")}
+    assert pi.install(release, EDGE_DIGITS_ANY_MACHINE="", **settings) == 1
+    assert pi.log == "error: this system has 32 bits, the archive is for aarch64; use the 64-bit Raspberry Pi OS\n"
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd here")
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_the_unit_may_do_little(system: str, tmp_path: Path) -> None:
+    release = unpacked(make_archive("edge", system, "onnx", tmp_path, no_wheels), tmp_path / "x")
+    done = subprocess.run(
+        [*("systemd-analyze", "security", "--offline=yes", "--threshold=25"), str(release / "edge-digits.service")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "Overall exposure level" in done.stdout
 
 
 def test_an_update_that_is_killed_leaves_a_version_that_works(pi: Pi) -> None:
