@@ -66,7 +66,7 @@ def verify(
         *broken,
         *(f"{each.images}: {line}" for each in comparisons for line in each.parity.breaches),
         *weight_breaches(errors, mended, limits.weights),
-        *(line for each in kernels for line in each.breaches),
+        *(line for each in kernels if not _explained(each, failed) for line in each.breaches),
         *(line for each in replays for line in _replay_breaches(each, limits.replay)),
     ]
     return Verification(
@@ -193,6 +193,12 @@ def _kernel(
         spread(expected, logits, step) if step else None,
         tuple(f"kernels: {name} against {against}: {line}" for line in lines),
     )
+
+
+def _explained(kernels: KernelComparison, failed: Sequence[Failure]) -> bool:
+    """Whether two artifacts differ because one of them is at fault, which is said already and of that one alone."""
+    faulty = {classifier.artifact.name for _, classifier, _ in failed}
+    return kernels.name.startswith("onnx-") and not faulty.isdisjoint((kernels.name, kernels.against))
 
 
 def _replay_breaches(result: Replay, limits: ReplayLimits) -> Iterator[str]:
