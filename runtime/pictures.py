@@ -219,7 +219,10 @@ def _on_white(picture: Image | None) -> Image | None:
         return cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR)
     if picture.shape[2] == 3:
         return picture
-    opacity = cv2.merge([picture[:, :, 3]] * 3)
+    opacity = picture[:, :, 3]
+    if opacity.min() == 255:
+        return cv2.cvtColor(picture, cv2.COLOR_BGRA2BGR)
+    opacity = cv2.merge([opacity] * 3)
     ink = cv2.multiply(picture[:, :, :3], opacity, scale=1 / 255)
     return cv2.add(ink, cv2.bitwise_not(opacity))
 

@@ -247,9 +247,8 @@ def _extra(options: argparse.Namespace) -> int:
     write_files(run, {"extra.html": extra_page(found)})
     print_table(extra_table(found))
     print(f"\n{found.verdict}")
-    print(
-        f"{run / 'extra.html'}: the same with pictures; nothing was replaced. To take it: python -m export --run {run}"
-    )
+    print(f"{run / 'extra.html'}: the same with pictures; nothing was replaced.")
+    print(f"To take it: python -m export --run {run} --out own")
     return 0
 
 

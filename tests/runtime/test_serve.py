@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import socket
 import threading
 import time
 import urllib.error
@@ -38,7 +39,7 @@ from runtime.values import Frame, Prediction, Reading, Result
 from runtime.web.app import Parts, make_app
 from runtime.web.guard import HEADERS, Guard, Limits, Rate
 from runtime.web.pulse import Pulse
-from runtime.web.server import Server
+from runtime.web.server import Server, listen
 from tests.refusal import refusal
 from tests.runtime.fakes import ListSource, SevenReader, plain, sheet
 
@@ -457,6 +458,13 @@ def test_two_viewers_see_the_stream_of_a_real_server_and_cost_one_encode(parts: 
     assert b"Content-Type: image/jpeg" in seen[0]
     assert len(pictures) >= 2
     assert all(picture is pictures[0] for picture in pictures)
+
+
+def test_answers_do_not_wait_for_their_head_to_be_acknowledged() -> None:
+    with listen("127.0.0.1", 0) as listening, socket.create_connection(listening.getsockname()):
+        connection, _ = listening.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_the_command_serves_until_it_ends(tmp_path: Path) -> None:
