@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from runtime.errors import BackendError, EdgeDigitsError
+from runtime.pipeline import settle
 
 
 def main() -> int:
@@ -35,6 +36,7 @@ def main() -> int:
     except EdgeDigitsError as error:
         _say(out, {"error": str(error), "missing": isinstance(error, BackendError)})
         return 1
+    settle()  # as runtime.camera does
     _say(
         out,
         {

@@ -28,7 +28,7 @@ from runtime.options import (
     source_settings,
 )
 from runtime.outputs import add_output_options, check_outputs, kept_results, open_outputs
-from runtime.pipeline import Summary, run
+from runtime.pipeline import Summary, run, settle
 from runtime.recognizer import Recognizer
 from runtime.sinks import write_line
 from runtime.sources import DemoSource, FrameSource, open_source
@@ -101,6 +101,7 @@ def _read(
         window = outputs.window
         if window and isinstance(source, LiveSource):
             source.while_waiting = partial(_idle, source, window)
+        settle()
         summary = run(
             signals.frames(source),
             recognizer,

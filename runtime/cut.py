@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -21,12 +22,14 @@ class Alternative(NamedTuple):
 
     Attributes:
         pieces: of one polarity.
+        box: around them.
         parts: their atoms, numbered within the group.
         whole: the atoms of the connected ink that they were cut from; the same as ``parts`` where nothing was cut.
         share: how much of that they are, 0–1.
     """
 
     pieces: Sequence[Piece]
+    box: Box
     parts: frozenset[int]
     whole: frozenset[int]
     share: float
@@ -39,14 +42,12 @@ class Cutter:
         """Prepare for a frame: ``luma`` uint8 (height, width), and what was found in its search image."""
         self._luma, self._ink = luma, ink
         self._scale = luma.shape[1] / ink.luma.shape[1], luma.shape[0] / ink.luma.shape[0]
-        self._found = {id(piece.outline) for piece in ink.pieces}
-        corners = [(p.box.x, p.box.y, p.box.right, p.box.bottom) for p in ink.pieces]
-        self._left, self._top, self._right, self._bottom = np.array(corners, np.int32).reshape(-1, 4).T.copy()
+        self._alone = _alone(ink.pieces)
 
     def cut(self, alternative: Alternative, group: int) -> Crop | None:
         """The crop of an alternative; None where hardly any ink of it is left."""
-        pieces, parts, whole, share = alternative
-        box, polarity = union([piece.box for piece in pieces]), pieces[0].polarity
+        pieces, box, parts, whole, share = alternative
+        polarity = pieces[0].polarity
         full = self._outward(box)
         patch = self._luma[full.y : full.bottom, full.x : full.right]
         shrink = min(LARGEST / max(full.width, full.height), 1.0)
@@ -55,7 +56,7 @@ class Cutter:
             patch = cv2.resize(patch, size, interpolation=cv2.INTER_AREA)
         paper = self._ink.paper_level(box, polarity)
         ink = cv2.subtract(paper, patch) if polarity == "dark" else cv2.subtract(patch, paper)  # type: ignore[call-overload]
-        if len(pieces) > 1 or not self._alone(pieces[0]):
+        if len(pieces) > 1 or id(pieces[0].outline) not in self._alone:
             ink = cv2.bitwise_and(ink, self._mask(pieces, full, size))
         peak = _peak(ink)
         if peak < self._ink.settings.floor:
@@ -90,13 +91,6 @@ class Cutter:
         right, bottom = min(int((box.right + 1.5) * across) + 1, width), min(int((box.bottom + 1.5) * down) + 1, height)
         return Box(x, y, right - x, bottom - y)
 
-    def _alone(self, piece: Piece) -> bool:
-        """Whether the piece is whole, and no other ink reaches into its box or its margin."""
-        box = piece.box
-        near = (self._left < box.right + 2) & (self._right > box.x - 2)
-        near &= (self._top < box.bottom + 2) & (self._bottom > box.y - 2)
-        return id(piece.outline) in self._found and np.count_nonzero(near) == 1
-
     def _mask(self, pieces: Sequence[Piece], full: Box, size: tuple[int, int]) -> Image:
         """The pieces' own ink, and a rim of a search pixel for its soft edge: uint8 ``size``, 0 or 255."""
         mask = np.zeros((size[1], size[0]), np.uint8)
@@ -111,15 +105,16 @@ class Cutter:
         return mask
 
 
-def union(boxes: Sequence[Box]) -> Box:
-    """The smallest box that holds all of them; there must be one at least."""
-    whole = boxes[0]
-    for box in boxes[1:]:
-        whole = whole.union(box)
-    return whole
+def _alone(pieces: Sequence[Piece]) -> set[int]:
+    """Of pieces as they were found, the outlines' identities where no other ink reaches into the box or its margin."""
+    boxes = np.array([(p.box.x, p.box.y, p.box.right, p.box.bottom) for p in pieces], np.int32).reshape(-1, 4)
+    left, top, right, bottom = boxes.T
+    near = (left < right[:, None] + 2) & (right > left[:, None] - 2)
+    near &= (top < bottom[:, None] + 2) & (bottom > top[:, None] - 2)
+    return {id(pieces[i].outline) for i in np.flatnonzero(near.sum(axis=1) == 1).tolist()}
 
 
 def _peak(ink: Image) -> float:
-    """Strength of full ink: the mean of what is above half of the strongest."""
+    """Strength of full ink: the mean of what is at least half of the strongest."""
     strongest = cv2.minMaxLoc(ink)[1]
-    return cv2.mean(ink, cv2.compare(ink, strongest / 2, cv2.CMP_GE))[0]  # type: ignore[call-overload]
+    return cv2.mean(ink, cv2.threshold(ink, math.ceil(strongest / 2) - 1, 255, cv2.THRESH_BINARY)[1])[0]

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from runtime.cut import Alternative, Cutter, union
+from runtime.cut import Alternative, Cutter
 from runtime.ink import Ink, InkSettings, Piece
 from runtime.separate import SeparateSettings, separate
 from runtime.values import Box, Crop, Image
@@ -90,7 +90,7 @@ def detect(luma: Image, settings: DetectSettings = DetectSettings()) -> Detectio
         (group, alternative)
         for group, cluster in enumerate(_clusters(pieces, settings))
         for alternative in _alternatives(cluster)
-        if _may_be_digit(union([piece.box for piece in alternative.pieces]), search.shape, settings)
+        if _may_be_digit(alternative.box, search.shape, settings)
     ]
     if len(candidates) > settings.max_candidates:
         dropped += len(candidates) - settings.max_candidates
@@ -147,14 +147,18 @@ def _may_be_one(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> npt.N
         a: float64 (…, 4), boxes as left, top, right, bottom.
         b: others, of a shape that goes with it.
     """
-    size_a, size_b = a[..., 2:] - a[..., :2], b[..., 2:] - b[..., :2]
-    gap = np.maximum(a[..., :2], b[..., :2]) - np.minimum(a[..., 2:], b[..., 2:])
-    taller, shorter = np.maximum(size_a[..., 1], size_b[..., 1]), np.minimum(size_a[..., 1], size_b[..., 1])
-    side = np.where(size_a[..., 1] >= size_b[..., 1], size_a.max(-1), size_b.max(-1))
-    whole = np.maximum(a[..., 2:], b[..., 2:]) - np.minimum(a[..., :2], b[..., :2])
-    near = (gap.max(-1) <= _NEAR * side) & (whole[..., 0] <= 1.3 * whole[..., 1]) & (whole[..., 1] <= 1.8 * taller)
+    left_a, top_a, right_a, bottom_a = np.moveaxis(a, -1, 0)
+    left_b, top_b, right_b, bottom_b = np.moveaxis(b, -1, 0)
+    width_a, height_a, width_b, height_b = right_a - left_a, bottom_a - top_a, right_b - left_b, bottom_b - top_b
+    across = np.maximum(left_a, left_b) - np.minimum(right_a, right_b)
+    down = np.maximum(top_a, top_b) - np.minimum(bottom_a, bottom_b)
+    taller, shorter = np.maximum(height_a, height_b), np.minimum(height_a, height_b)
+    side = np.where(height_a >= height_b, np.maximum(width_a, height_a), np.maximum(width_b, height_b))
+    width = np.maximum(right_a, right_b) - np.minimum(left_a, left_b)
+    height = np.maximum(bottom_a, bottom_b) - np.minimum(top_a, top_b)
+    near = (np.maximum(across, down) <= _NEAR * side) & (width <= 1.3 * height) & (height <= 1.8 * taller)
     # Side by side and of like height: two digits.
-    side_by_side = gap[..., 0] > -0.3 * np.minimum(size_a[..., 0], size_b[..., 0])
+    side_by_side = across > -0.3 * np.minimum(width_a, width_b)
     return near & ~(side_by_side & (shorter > 0.6 * taller))
 
 
@@ -173,15 +177,22 @@ def _alternatives(cluster: Sequence[Piece]) -> list[Alternative]:
     found = []
     for members in sets:
         parts = frozenset(n for i in members for n in numbers[i])
-        found.append(Alternative([cluster[i] for i in members], parts, parts, 1.0))
+        found.append(_alternative([cluster[i] for i in members], parts, parts, 1.0))
     for piece, own in zip(cluster, numbers, strict=True):
         # The outline's length goes with that of the stroke.
         lengths = [cv2.arcLength(atom.outline, True) for atom in piece.atoms]
         for run in piece.runs:
             share = sum(lengths[n] for n in run.atoms) / sum(lengths[n] for n in run.whole)
             parts, whole = (frozenset(own[n] for n in atoms) for atoms in run)
-            found.append(Alternative([piece.atoms[n] for n in sorted(run.atoms)], parts, whole, share))
+            found.append(_alternative([piece.atoms[n] for n in sorted(run.atoms)], parts, whole, share))
     return found
+
+
+def _alternative(pieces: Sequence[Piece], parts: frozenset[int], whole: frozenset[int], share: float) -> Alternative:
+    box = pieces[0].box
+    for piece in pieces[1:]:
+        box = box.union(piece.box)
+    return Alternative(pieces, box, parts, whole, share)
 
 
 _BROKEN = 6

@@ -60,7 +60,7 @@ def preprocess(ink: Image) -> tuple[Image, npt.NDArray[np.float32]]:
     small = cv2.resize(
         ink[y : y + height, x : x + width], size, interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
     )
-    peak = int(small.max())
+    peak = cv2.minMaxLoc(small)[1]
     if peak < 255:
         small = cv2.convertScaleAbs(small, alpha=255 / max(peak, 1))
     moments = cv2.moments(small)
@@ -86,10 +86,8 @@ def stroke_width(solid: Image) -> float:
     framed = cv2.copyMakeBorder(solid, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     area = cv2.countNonZero(solid)
     # Pixel edges between ink and paper; an outline at random angles has 4/π pixel edges per unit of length.
-    edges = cv2.countNonZero(cv2.absdiff(framed[:, 1:], framed[:, :-1])) + cv2.countNonZero(
-        cv2.absdiff(framed[1:], framed[:-1])
-    )
-    return 2 * area / max(edges * np.pi / 4, 1)
+    steps = cv2.norm(framed[:, 1:], framed[:, :-1], cv2.NORM_L1) + cv2.norm(framed[1:], framed[:-1], cv2.NORM_L1)
+    return 2 * area / max(steps / 255 * np.pi / 4, 1)
 
 
 def _corner(side: int, center_of_mass: float) -> int:

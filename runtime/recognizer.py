@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -219,17 +220,15 @@ def _letters(numbers: Sequence[Number], unsure: Sequence[Reading], ink: Sequence
         if len(number.text) > 1 and set(number.text) == {"1"} and _pitch(number.readings) < _HATCHING
         for reading in number.readings
     ]
-    digits = np.array([_corners(reading.box) for reading in [*read, *unsure]], np.float64)
-    others = np.array([_corners(box) for box in ink], np.float64).reshape(-1, 4)
-    sides = np.minimum(others[:, None, 2:], digits[None, :, 2:]) - np.maximum(others[:, None, :2], digits[None, :, :2])
-    own = np.prod(np.maximum(sides, 0), axis=2) > 0.5 * np.prod(others[:, 2:] - others[:, :2], axis=1)[:, None]
+    digits, others = _corners([reading.box for reading in [*read, *unsure]]), _corners(ink)
+    own = _shared(others, digits) > 0.5 * _areas(others)[:, None]
     others = others[~own.any(axis=1)]  # the rest is ink of no digit
     words = _words(np.concatenate([digits, others]))
-    for i, reading in enumerate(read):
-        mates = words == words[i]
-        foreign = others[mates[len(digits) :]]
-        width = float((foreign[:, 2] - foreign[:, 0]).sum()) / reading.box.height
-        share = width / (width + _DIGIT_WIDTH * np.count_nonzero(mates[: len(digits)]))
+    mates = words[: len(read), None] == words[None]
+    foreign = mates[:, len(digits) :] @ (others[:, 2] - others[:, 0])
+    company = np.count_nonzero(mates[:, : len(digits)], axis=1)
+    for reading, width, count in zip(read, foreign.tolist(), company.tolist(), strict=True):
+        share = width / (width + _DIGIT_WIDTH * count * reading.box.height)
         doubt = (_DOUBT_STROKE if reading.label in ("0", "1") else _DOUBT) * share**2
         if _odds(reading.confidence) < _odds(accept) + doubt and reading not in found:
             found.append(reading)
@@ -253,7 +252,7 @@ _LEAST = 1e-4
 def _odds(probability: float) -> float:
     """Log odds, finite for 0 and 1."""
     bounded = min(max(probability, _LEAST), 1 - _LEAST)
-    return float(np.log(bounded / (1 - bounded)))
+    return math.log(bounded / (1 - bounded))
 
 
 def _pitch(readings: Sequence[Reading]) -> float:
@@ -283,8 +282,22 @@ def _words(boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
         words = fewer
 
 
-def _corners(box: Box) -> tuple[int, int, int, int]:
-    return box.x, box.y, box.right, box.bottom
+def _corners(boxes: Sequence[Box]) -> npt.NDArray[np.float64]:
+    """Left, top, right and bottom of each box: float64 (n, 4)."""
+    return np.array([(box.x, box.y, box.right, box.bottom) for box in boxes], np.float64).reshape(-1, 4)
+
+
+def _areas(corners: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    left, top, right, bottom = corners.T
+    return (right - left) * (bottom - top)
+
+
+def _shared(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The area that each of the boxes ``a`` (n, 4) shares with each of ``b`` (m, 4): (n, m)."""
+    left, top, right, bottom = a.T[..., None]
+    across = np.minimum(right, b[:, 2]) - np.maximum(left, b[:, 0])
+    down = np.minimum(bottom, b[:, 3]) - np.maximum(top, b[:, 1])
+    return np.maximum(across, 0) * np.maximum(down, 0)
 
 
 def _without_nested(readings: list[Reading], unsure: list[Reading]) -> tuple[list[Reading], list[Reading]]:
@@ -292,14 +305,11 @@ def _without_nested(readings: list[Reading], unsure: list[Reading]) -> tuple[lis
     found = [*readings, *unsure]
     if len(found) < 2:
         return readings, unsure
-    corners = np.array([_corners(reading.box) for reading in found], np.float64)
-    inner, outer = corners[:, None], corners[None, : len(readings)]
-    sides = np.minimum(inner[..., 2:], outer[..., 2:]) - np.maximum(inner[..., :2], outer[..., :2])
-    shared = np.prod(np.maximum(sides, 0), axis=2)
-    inside = shared >= 0.9 * np.prod(inner[..., 2:] - inner[..., :2], axis=2)
-    inside[np.arange(len(readings)), np.arange(len(readings))] = False
+    corners = _corners([reading.box for reading in found])
+    inside = _shared(corners, corners[: len(readings)]) >= 0.9 * _areas(corners)[:, None]
+    np.fill_diagonal(inside, False)
     dropped: set[int] = set()
-    for j in range(len(readings)):
+    for j in np.flatnonzero(inside.any(axis=0)).tolist():
         held = [i for i in np.flatnonzero(inside[:, j]).tolist() if found[i].box.area < found[j].box.area]
         digits = [i for i in held if i < len(readings)]
         around = len(digits) > 1 or any(found[i].box.height >= _FILLS * found[j].box.height for i in digits)
@@ -317,10 +327,7 @@ def _apart(boxes: list[Box], readings: Sequence[Reading]) -> list[Box]:
     """The boxes of which no more than a third lies in a reading's: what is left is ink of its own."""
     if not boxes or not readings:
         return boxes
-    a = np.array([_corners(box) for box in boxes], np.float64)
-    b = np.array([_corners(reading.box) for reading in readings], np.float64)
-    sides = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2])
-    shared = np.prod(np.maximum(sides, 0), axis=2).max(axis=1)
+    shared = _shared(_corners(boxes), _corners([reading.box for reading in readings])).max(axis=1)
     return [box for box, part in zip(boxes, shared.tolist(), strict=True) if 3 * part <= box.area]
 
 

@@ -31,7 +31,7 @@ from runtime.options import (
     recognizer_settings,
     source_settings,
 )
-from runtime.pipeline import run
+from runtime.pipeline import run, settle
 from runtime.playing import PlayingSource
 from runtime.readers import Readers
 from runtime.recording import Overlay
@@ -138,6 +138,7 @@ def _serve(
         sinks: list[Sink] = [monitor, service, parts.times, parts.pulse, parts.crops, broadcast]
         host = f"[{options.host}]" if ":" in options.host else options.host
         write_line(stdout, f"http://{host}:{server.port}/", "the address")
+        settle()
         summary = run(signals.frames(source), readers.frame, sinks, max_frames=options.max_frames)
     log.info("%d frames in %.1f s", summary.frames, summary.seconds)
     return 0
