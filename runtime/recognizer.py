@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from runtime.backends import Classifier
 from runtime.bars import is_stroke
+from runtime.boxes import areas, corners_of, shared_areas
 from runtime.detect import Detection, DetectSettings, detect
 from runtime.errors import UsageError
 from runtime.numbers import group_numbers
@@ -220,8 +221,8 @@ def _letters(numbers: Sequence[Number], unsure: Sequence[Reading], ink: Sequence
         if len(number.text) > 1 and set(number.text) == {"1"} and _pitch(number.readings) < _HATCHING
         for reading in number.readings
     ]
-    digits, others = _corners([reading.box for reading in [*read, *unsure]]), _corners(ink)
-    own = _shared(others, digits) > 0.5 * _areas(others)[:, None]
+    digits, others = corners_of([reading.box for reading in [*read, *unsure]]), corners_of(ink)
+    own = shared_areas(others, digits) > 0.5 * areas(others)[:, None]
     others = others[~own.any(axis=1)]  # the rest is ink of no digit
     words = _words(np.concatenate([digits, others]))
     mates = words[: len(read), None] == words[None]
@@ -282,31 +283,13 @@ def _words(boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
         words = fewer
 
 
-def _corners(boxes: Sequence[Box]) -> npt.NDArray[np.float64]:
-    """Left, top, right and bottom of each box: float64 (n, 4)."""
-    return np.array([(box.x, box.y, box.right, box.bottom) for box in boxes], np.float64).reshape(-1, 4)
-
-
-def _areas(corners: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    left, top, right, bottom = corners.T
-    return (right - left) * (bottom - top)
-
-
-def _shared(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The area that each of the boxes ``a`` (n, 4) shares with each of ``b`` (m, 4): (n, m)."""
-    left, top, right, bottom = a.T[..., None]
-    across = np.minimum(right, b[:, 2]) - np.maximum(left, b[:, 0])
-    down = np.minimum(bottom, b[:, 3]) - np.maximum(top, b[:, 1])
-    return np.maximum(across, 0) * np.maximum(down, 0)
-
-
 def _without_nested(readings: list[Reading], unsure: list[Reading]) -> tuple[list[Reading], list[Reading]]:
     """Leave out the speck inside a digit's loop; and the ring, frame or page around digits, not the digits."""
     found = [*readings, *unsure]
     if len(found) < 2:
         return readings, unsure
-    corners = _corners([reading.box for reading in found])
-    inside = _shared(corners, corners[: len(readings)]) >= 0.9 * _areas(corners)[:, None]
+    corners = corners_of([reading.box for reading in found])
+    inside = shared_areas(corners, corners[: len(readings)]) >= 0.9 * areas(corners)[:, None]
     np.fill_diagonal(inside, False)
     dropped: set[int] = set()
     for j in np.flatnonzero(inside.any(axis=0)).tolist():
@@ -327,7 +310,7 @@ def _apart(boxes: list[Box], readings: Sequence[Reading]) -> list[Box]:
     """The boxes of which no more than a third lies in a reading's: what is left is ink of its own."""
     if not boxes or not readings:
         return boxes
-    shared = _shared(_corners(boxes), _corners([reading.box for reading in readings])).max(axis=1)
+    shared = shared_areas(corners_of(boxes), corners_of([reading.box for reading in readings])).max(axis=1)
     return [box for box, part in zip(boxes, shared.tolist(), strict=True) if 3 * part <= box.area]
 
 

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from runtime.boxes import Corners, areas, corners_of, shared_areas
 from runtime.values import Box, Image
 
 
@@ -82,70 +83,75 @@ class Tracker:
     def update(self, candidates: Sequence[Candidate]) -> list[Tracked]:
         """Take one frame's candidates; returns one ``Tracked`` for each, in order."""
         self._frame += 1
-        settings = self._settings
-        looks = [_look(candidate.pixels) for candidate in candidates]
-        pairs = self._pairs(candidates, looks)
+        if not candidates:
+            self._forget()
+            return []
+        boxes = [candidate.box for candidate in candidates]
+        looks = _looks([candidate.pixels for candidate in candidates])
+        logs = np.log(np.maximum([candidate.probabilities for candidate in candidates], 1e-6), dtype=np.float64)
         joined: dict[int, _Track] = {}
         taken: set[int] = set()
-        for i, j in pairs:
+        for i, j in self._pairs(boxes, looks):
             if i not in joined and j not in taken:
                 joined[i] = self._tracks[j]
                 taken.add(j)
-        out = []
-        for i, candidate in enumerate(candidates):
-            logs = np.log(np.maximum(candidate.probabilities, 1e-6), dtype=np.float64)
-            track = joined.get(i)
-            if track is None:
-                track = _Track(
-                    self._next, self._frame, self._frame, candidate.box, looks[i], np.zeros_like(logs), weight=0.0
-                )
-                self._next += 1
-                self._tracks.append(track)
-            keep = settings.memory ** (self._frame - track.seen)
-            track.evidence = track.evidence * keep + logs
-            track.weight = track.weight * keep + 1
-            track.box, track.look, track.seen = candidate.box, looks[i], self._frame
-            out.append(Tracked(track.identity, self._frame - track.born, _normalize(track.evidence / track.weight)))
-        self._tracks = [track for track in self._tracks if self._frame - track.seen <= settings.patience]
-        return out
+        tracks = [joined.get(i) or self._begin(boxes[i], looks[i], logs.shape[1]) for i in range(len(boxes))]
+        keep = np.array([self._settings.memory ** (self._frame - track.seen) for track in tracks])
+        evidence = np.array([track.evidence for track in tracks]) * keep[:, None] + logs
+        weights = np.array([track.weight for track in tracks]) * keep + 1
+        for track, *state in zip(tracks, boxes, looks, evidence, weights.tolist(), strict=True):
+            track.box, track.look, track.evidence, track.weight = state
+            track.seen = self._frame
+        answers = _normalize(evidence / weights[:, None])
+        self._forget()
+        return [
+            Tracked(track.identity, self._frame - track.born, answer)
+            for track, answer in zip(tracks, answers, strict=True)
+        ]
 
-    def _pairs(
-        self, candidates: Sequence[Candidate], looks: Sequence[npt.NDArray[np.float32]]
-    ) -> list[tuple[int, int]]:
+    def _begin(self, box: Box, look: npt.NDArray[np.float32], labels: int) -> _Track:
+        """A new track without evidence yet."""
+        track = _Track(self._next, self._frame, self._frame, box, look, np.zeros(labels), weight=0.0)
+        self._next += 1
+        self._tracks.append(track)
+        return track
+
+    def _forget(self) -> None:
+        """Let go of tracks that were not seen for too long."""
+        self._tracks = [track for track in self._tracks if self._frame - track.seen <= self._settings.patience]
+
+    def _pairs(self, boxes: Sequence[Box], looks: npt.NDArray[np.float32]) -> list[tuple[int, int]]:
         """Candidates and tracks that may go together, by index, those that overlap most first."""
-        if not candidates or not self._tracks:
+        if not self._tracks:
             return []
         settings = self._settings
-        a = _corners([candidate.box for candidate in candidates])[:, None]
-        b = _corners([track.box for track in self._tracks])[None]
-        shared = np.prod(np.maximum(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0), axis=2)
-        area_a, area_b = np.prod(a[..., 2:] - a[..., :2], axis=2), np.prod(b[..., 2:] - b[..., :2], axis=2)
-        iou = shared / (area_a + area_b - shared)
-        near = ((iou > 0) & (iou >= settings.min_iou)) | (_hold(a, b) & _hold(b, a))
+        a, b = corners_of(boxes), corners_of([track.box for track in self._tracks])
+        shared = shared_areas(a, b)
+        iou = shared / (areas(a)[:, None] + areas(b) - shared)
+        near = ((iou > 0) & (iou >= settings.min_iou)) | (_hold(a, b) & _hold(b, a).T)
         rows, columns = np.nonzero(near)
         order = np.argsort(-iou[rows, columns], kind="stable")
-        pairs = zip(rows[order].tolist(), columns[order].tolist(), strict=True)
-        return [(i, j) for i, j in pairs if np.vdot(looks[i], self._tracks[j].look) >= settings.min_likeness]
+        rows, columns = rows[order], columns[order]
+        before = np.array([self._tracks[j].look for j in columns.tolist()], np.float32).reshape(-1, looks.shape[1])
+        alike = np.einsum("ij,ij->i", looks[rows], before) >= settings.min_likeness
+        return list(zip(rows[alike].tolist(), columns[alike].tolist(), strict=True))
 
 
-def _corners(boxes: Sequence[Box]) -> npt.NDArray[np.float64]:
-    """Boxes as rows of left, top, right, bottom."""
-    return np.array([(box.x, box.y, box.right, box.bottom) for box in boxes], np.float64)
+def _hold(a: Corners, b: Corners) -> npt.NDArray[np.bool_]:
+    """Whether each of the boxes ``a`` holds the center of each of ``b``: (len(a), len(b))."""
+    left, top, right, bottom = a.T[..., None]
+    x, y = (b[:, 0] + b[:, 2]) / 2, (b[:, 1] + b[:, 3]) / 2
+    return (left <= x) & (x < right) & (top <= y) & (y < bottom)
 
 
-def _hold(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-    """Where boxes ``a`` hold the center of boxes ``b``."""
-    center = (b[..., :2] + b[..., 2:]) / 2
-    return np.all((a[..., :2] <= center) & (center < a[..., 2:]), axis=-1)
-
-
-def _look(pixels: Image) -> npt.NDArray[np.float32]:
-    """Softened pixels, of mean 0 and length 1: the product of two is their correlation. Zero where nothing varies."""
-    soft = cv2.blur(pixels, (5, 5)).ravel().astype(np.float32)
-    soft -= soft.mean()
-    return soft / max(float(np.linalg.norm(soft)), 1e-6)
+def _looks(pictures: Sequence[Image]) -> npt.NDArray[np.float32]:
+    """Softened pixels as rows of mean 0 and length 1, 0 where nothing varies: the product of two is their likeness."""
+    soft = np.stack([cv2.blur(pixels, (5, 5)).ravel() for pixels in pictures]).astype(np.float32)
+    soft -= soft.mean(axis=1, keepdims=True)
+    return soft / np.maximum(np.linalg.norm(soft, axis=1, keepdims=True), 1e-6)
 
 
 def _normalize(logs: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-    shares = np.exp(logs - logs.max())
-    return (shares / shares.sum()).astype(np.float32)
+    """Rows of logarithms as shares that sum to 1."""
+    shares = np.exp(logs - logs.max(axis=1, keepdims=True))
+    return (shares / shares.sum(axis=1, keepdims=True)).astype(np.float32)
