@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from time import perf_counter
 
 import cv2
@@ -14,12 +12,12 @@ import numpy.typing as npt
 
 from runtime.backends import Classifier
 from runtime.bars import is_stroke
-from runtime.boxes import areas, corners_of, shared_areas
+from runtime.context import apart_from, letters_among, without_nested
 from runtime.detect import Detection, DetectSettings, detect
 from runtime.errors import UsageError
 from runtime.numbers import group_numbers
 from runtime.track import Candidate, Tracked, Tracker, TrackSettings
-from runtime.values import Box, Crop, Frame, Image, Number, Prediction, Reading, Result
+from runtime.values import Box, Crop, Frame, Image, Prediction, Reading, Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +98,10 @@ class Recognizer:
             prediction = Prediction(candidate.probabilities)
             reading = Reading(candidate.box, label, confidence, prediction, seen.track, seen.age, candidate.pixels)
             (readings if confidence >= self._accept else unsure).append(reading)
-        readings, unsure = _without_nested(readings, unsure)
-        other = _apart(other, readings)
+        readings, unsure = without_nested(readings, unsure)
+        other = apart_from(other, readings)
         numbers = group_numbers(readings, [*other, *(reading.box for reading in unsure)])
-        letters = _letters(numbers, unsure, [_shift(box, offset) for box in detection.ink], self._accept)
+        letters = letters_among(numbers, unsure, [_shift(box, offset) for box in detection.ink], self._accept)
         if letters:
             readings = [reading for reading in readings if reading not in letters]
             unsure += letters
@@ -203,115 +201,6 @@ def _best_cover(members: list[int], crops: Sequence[Crop], scores: npt.NDArray[n
 
 _EXPLAINED = 0.8  # share of a cut piece's ink that its digits must hold
 _ALIKE = 1e-4  # scores that differ by rounding
-
-
-def _letters(numbers: Sequence[Number], unsure: Sequence[Reading], ink: Sequence[Box], accept: float) -> list[Reading]:
-    """Readings that are strokes of something else: part of a word, or of hatching.
-
-    The more of a word's ink is of no digit, the surer a digit in it must be; a 1 or a 0 surer still, since a stroke and
-    a ring are letters as well (l, I, o), and nothing but their neighbors tells. Nor are 1s by themselves a number,
-    where they stand closer than digits do.
-    """
-    read = [reading for number in numbers for reading in number.readings]
-    if not read:
-        return []
-    found = [
-        reading
-        for number in numbers
-        if len(number.text) > 1 and set(number.text) == {"1"} and _pitch(number.readings) < _HATCHING
-        for reading in number.readings
-    ]
-    digits, others = corners_of([reading.box for reading in [*read, *unsure]]), corners_of(ink)
-    own = shared_areas(others, digits) > 0.5 * areas(others)[:, None]
-    others = others[~own.any(axis=1)]  # the rest is ink of no digit
-    words = _words(np.concatenate([digits, others]))
-    mates = words[: len(read), None] == words[None]
-    foreign = mates[:, len(digits) :] @ (others[:, 2] - others[:, 0])
-    company = np.count_nonzero(mates[:, : len(digits)], axis=1)
-    for reading, width, count in zip(read, foreign.tolist(), company.tolist(), strict=True):
-        share = width / (width + _DIGIT_WIDTH * count * reading.box.height)
-        doubt = (_DOUBT_STROKE if reading.label in ("0", "1") else _DOUBT) * share**2
-        if _odds(reading.confidence) < _odds(accept) + doubt and reading not in found:
-            found.append(reading)
-    return found
-
-
-_HATCHING = 0.4
-"""Distance of 1s from which on they are a number, in heights."""
-
-_DIGIT_WIDTH = 0.65
-"""Usual width of a digit, as a share of its height."""
-
-_DOUBT, _DOUBT_STROKE = 5.0, 16.0
-"""Log odds by which a digit, and a 1 or a 0, must be surer in a word that is of letters but for it."""
-
-
-_LEAST = 1e-4
-"""Doubt that is left of any answer."""
-
-
-def _odds(probability: float) -> float:
-    """Log odds, finite for 0 and 1."""
-    bounded = min(max(probability, _LEAST), 1 - _LEAST)
-    return math.log(bounded / (1 - bounded))
-
-
-def _pitch(readings: Sequence[Reading]) -> float:
-    """Median distance of neighbors' middles, in mean heights."""
-    boxes = [reading.box for reading in readings]
-    return float(np.median([2 * (b.center[0] - a.center[0]) / (a.height + b.height) for a, b in pairwise(boxes)]))
-
-
-_LETTER_GAP, _LETTER_RATIO = 0.4, 2.5
-"""Widest gap between letters of a word, as a share of the smaller's height, and greatest ratio of their heights."""
-
-
-def _words(boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
-    """The number of the word that each box is of, int32 (n,); boxes are (n, 4): left, top, right, bottom."""
-    heights = boxes[:, 3] - boxes[:, 1]
-    least = np.minimum(heights[:, None], heights[None])
-    gap = np.maximum(boxes[:, None, 0], boxes[None, :, 0]) - np.minimum(boxes[:, None, 2], boxes[None, :, 2])
-    level = np.minimum(boxes[:, None, 3], boxes[None, :, 3]) - np.maximum(boxes[:, None, 1], boxes[None, :, 1])
-    alike = np.maximum(heights[:, None], heights[None]) <= _LETTER_RATIO * least
-    linked = alike & (level >= 0.5 * least) & (gap <= _LETTER_GAP * least) & (gap >= -0.5 * least)
-    words = np.arange(len(boxes), dtype=np.int32)
-    while True:  # each takes the least number of its neighbors, until none changes
-        least_near = np.where(linked, words[None], len(boxes)).min(axis=1, initial=len(boxes))
-        fewer = np.minimum(words, least_near).astype(np.int32)
-        if np.array_equal(fewer, words):
-            return words
-        words = fewer
-
-
-def _without_nested(readings: list[Reading], unsure: list[Reading]) -> tuple[list[Reading], list[Reading]]:
-    """Leave out the speck inside a digit's loop; and the ring, frame or page around digits, not the digits."""
-    found = [*readings, *unsure]
-    if len(found) < 2:
-        return readings, unsure
-    corners = corners_of([reading.box for reading in found])
-    inside = shared_areas(corners, corners[: len(readings)]) >= 0.9 * areas(corners)[:, None]
-    np.fill_diagonal(inside, False)
-    dropped: set[int] = set()
-    for j in np.flatnonzero(inside.any(axis=0)).tolist():
-        held = [i for i in np.flatnonzero(inside[:, j]).tolist() if found[i].box.area < found[j].box.area]
-        digits = [i for i in held if i < len(readings)]
-        around = len(digits) > 1 or any(found[i].box.height >= _FILLS * found[j].box.height for i in digits)
-        dropped.update([j] if around else held)
-    return (
-        [reading for i, reading in enumerate(readings) if i not in dropped],
-        [reading for i, reading in enumerate(unsure, len(readings)) if i not in dropped],
-    )
-
-
-_FILLS = 0.3  # height from which a digit inside a ring is what was meant, as a share of the ring's height
-
-
-def _apart(boxes: list[Box], readings: Sequence[Reading]) -> list[Box]:
-    """The boxes of which no more than a third lies in a reading's: what is left is ink of its own."""
-    if not boxes or not readings:
-        return boxes
-    shared = shared_areas(corners_of(boxes), corners_of([reading.box for reading in readings])).max(axis=1)
-    return [box for box, part in zip(boxes, shared.tolist(), strict=True) if 3 * part <= box.area]
 
 
 def _why_nothing(luma: Image, detection: Detection, unsure: bool) -> str:
