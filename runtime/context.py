@@ -1,4 +1,4 @@
-"""What a crop alone cannot tell, its neighbors do: a word's letters, hatching, a digit's loop, the frame around it."""
+"""What a crop alone cannot tell, the others do: a word's letters, hatching, a digit's loop, the rim beside a stroke."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from runtime.boxes import Corners, areas, corners_of, shared_areas
 from runtime.values import Box, Number, Reading
 
 
-def letters_among(
-    numbers: Sequence[Number], unsure: Sequence[Reading], ink: Sequence[Box], accept: float
-) -> list[Reading]:
-    """Readings that are strokes of something else: part of a word, or of hatching.
+def doubtful(numbers: Sequence[Number], unsure: Sequence[Reading], ink: Sequence[Box], accept: float) -> list[Reading]:
+    """Readings that are something else rather: part of a word, of hatching, of the paper between two strokes.
 
     The more of a word's ink is of no digit, the surer a digit in it must be; a 1 or a 0 surer still, since a stroke and
     a ring are letters as well (l, I, o), and nothing but their neighbors tells. Nor are 1s by themselves a number,
-    where they stand closer than digits do.
+    where they stand closer than digits do. And a digit must be surer the more of the evidence is of the other polarity
+    (the cells of a grid and the bright rim that a camera draws around a stroke look like digits too), and the less it
+    has the size of the others.
 
     Args:
         numbers: what was read.
@@ -47,9 +47,13 @@ def letters_among(
     mates = words[: len(read), None] == words[None]
     foreign = mates[:, len(digits) :] @ (others[:, 2] - others[:, 0])
     company = np.count_nonzero(mates[:, : len(digits)], axis=1)
-    for reading, width, count in zip(read, foreign.tolist(), company.tolist(), strict=True):
+    against = _against(read)
+    usual = _usual_height(read)
+    for reading, width, count, other in zip(read, foreign.tolist(), company.tolist(), against, strict=True):
         share = width / (width + _DIGIT_WIDTH * count * reading.box.height)
         doubt = (_DOUBT_STROKE if reading.label in ("0", "1") else _DOUBT) * share**2
+        doubt += _DOUBT_POLARITY * other**2
+        doubt += _DOUBT_SIZE * max(abs(math.log(reading.box.height / usual)) - _ALIKE, 0.0)
         if _odds(reading.confidence) < _odds(accept) + doubt and reading not in found:
             found.append(reading)
     return found
@@ -64,9 +68,33 @@ _DIGIT_WIDTH = 0.65
 _DOUBT, _DOUBT_STROKE = 5.0, 16.0
 """Log odds by which a digit, and a 1 or a 0, must be surer in a word that is of letters but for it."""
 
+_DOUBT_POLARITY = 5.0
+"""The same of a digit whose polarity no other has."""
+
+_DOUBT_SIZE = 4.0
+"""The same of a digit e times as tall as usual, or e times less, beyond what is alike."""
+
+_ALIKE = 0.4
+"""Logarithm of the ratio of heights up to which digits are alike."""
 
 _LEAST = 1e-4
 """Doubt that is left of any answer."""
+
+
+def _against(readings: Sequence[Reading]) -> list[float]:
+    """For each reading the share, 0–1, that readings of the other polarity have of all evidence, in log odds."""
+    evidence = {"dark": 0.0, "light": 0.0}
+    for reading in readings:
+        evidence[reading.polarity] += max(_odds(reading.confidence), 0.0)
+    whole = max(sum(evidence.values()), 1e-9)
+    return [1 - evidence[reading.polarity] / whole for reading in readings]
+
+
+def _usual_height(readings: Sequence[Reading]) -> float:
+    """The height that as much evidence is above as under, in log odds."""
+    order = sorted(readings, key=lambda reading: reading.box.height)
+    evidence = np.cumsum([max(_odds(reading.confidence), 0.0) for reading in order])
+    return order[int(np.searchsorted(evidence, evidence[-1] / 2))].box.height
 
 
 def _odds(probability: float) -> float:

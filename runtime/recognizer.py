@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from runtime.backends import Classifier
 from runtime.bars import is_stroke
-from runtime.context import apart_from, letters_among, without_nested
+from runtime.context import apart_from, doubtful, without_nested
 from runtime.detect import Detection, DetectSettings, detect
 from runtime.errors import UsageError
 from runtime.numbers import group_numbers
@@ -86,7 +86,7 @@ class Recognizer:
         readings: list[Reading] = []
         unsure: list[Reading] = []
         other: list[Box] = []
-        for candidate, seen in zip(candidates, self._follow(candidates), strict=True):
+        for i, candidate, seen in zip(kept, candidates, self._follow(candidates), strict=True):
             best = int(seen.probabilities.argmax())
             confidence = float(seen.probabilities[best])
             label = self._classifier.labels[best]
@@ -96,15 +96,18 @@ class Recognizer:
             if label == "1" and not is_stroke(frame.luma, candidate.box):
                 continue
             prediction = Prediction(candidate.probabilities)
-            reading = Reading(candidate.box, label, confidence, prediction, seen.track, seen.age, candidate.pixels)
+            reading = Reading(
+                *(candidate.box, label, confidence, prediction, seen.track, seen.age, candidate.pixels),
+                polarity=crops[i].polarity,
+            )
             (readings if confidence >= self._accept else unsure).append(reading)
         readings, unsure = without_nested(readings, unsure)
         other = apart_from(other, readings)
         numbers = group_numbers(readings, [*other, *(reading.box for reading in unsure)])
-        letters = letters_among(numbers, unsure, [_shift(box, offset) for box in detection.ink], self._accept)
-        if letters:
-            readings = [reading for reading in readings if reading not in letters]
-            unsure += letters
+        doubted = doubtful(numbers, unsure, [_shift(box, offset) for box in detection.ink], self._accept)
+        if doubted:
+            readings = [reading for reading in readings if reading not in doubted]
+            unsure += doubted
             numbers = group_numbers(readings, [*other, *(reading.box for reading in unsure)])
         milliseconds = {
             "detect": (detected - started) * 1e3,

@@ -133,6 +133,7 @@ class Reading:
         track: identity over the frames of a source, from 1; 0 where there is no tracking (a single image).
         age: frames since the track was first seen, 0 for a new one.
         pixels: uint8 (28, 28), what the model saw of it in this frame; None where nobody kept it.
+        polarity: the ink against its paper.
     """
 
     box: Box
@@ -142,6 +143,7 @@ class Reading:
     track: int = 0
     age: int = 0
     pixels: Image | None = None
+    polarity: Polarity = "dark"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

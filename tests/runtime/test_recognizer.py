@@ -358,3 +358,21 @@ def test_strokes_as_close_as_hatching_are_no_number() -> None:
 
 def test_two_lone_strokes_with_nothing_else_on_their_line_are_read() -> None:
     assert labels(read(page(bar(1, 100, 100), bar(1, 300, 100))).readings) == "11"
+
+
+@pytest.mark.parametrize(("sure", "text"), [(0.9, "234"), (0.999, "2345")])
+def test_a_digit_of_another_polarity_than_the_rest_must_be_surer(sure: float, text: str) -> None:
+    luma = page(*(bar(digit, 40 + 130 * i, 100) for i, digit in enumerate((2, 3, 4))))
+    luma[250:] = 90  # a board under the page
+    luma[330:390, 40:76] = PAPER
+    result = read(luma, BarReader({"5": sure}))
+    assert "".join(sorted(labels(result.readings))) == text
+
+
+@pytest.mark.parametrize(("sure", "text"), [(0.8, "345"), (0.99, "2345")])
+def test_a_digit_of_another_size_than_the_rest_must_be_surer(sure: float, text: str) -> None:
+    bars = [bar(digit, 40 + 130 * i, 100) for i, digit in enumerate((3, 4, 5))]
+    result = read(page(*bars, bar(2, 40, 300, height=150)), BarReader({"2": sure}))
+    assert "".join(sorted(labels(result.readings))) == text
+    alike = read(page(*bars, bar(2, 40, 300, height=70)), BarReader({"2": sure}))
+    assert "".join(sorted(labels(alike.readings))) == "2345"
