@@ -10,10 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from runtime.boxes import Corners, areas, corners_of, shared_areas
-from runtime.values import Box, Number, Reading
+from runtime.values import Box, Number, Polarity, Reading
 
 
-def doubtful(numbers: Sequence[Number], unsure: Sequence[Reading], ink: Sequence[Box], accept: float) -> list[Reading]:
+def doubtful(
+    numbers: Sequence[Number], unsure: Sequence[Reading], ink: Sequence[tuple[Box, Polarity]], accept: float
+) -> list[Reading]:
     """Readings that are something else rather: part of a word, of hatching, of the paper between two strokes.
 
     The more of a word's ink is of no digit, the surer a digit in it must be; a 1 or a 0 surer still, since a stroke and
@@ -25,7 +27,7 @@ def doubtful(numbers: Sequence[Number], unsure: Sequence[Reading], ink: Sequence
     Args:
         numbers: what was read.
         unsure: ink that may be a digit.
-        ink: boxes of all ink as tall as a digit, the digits' own included.
+        ink: boxes of all ink as tall as a digit, the digits' own included, and its polarity.
         accept: confidence from which a digit is read, 0–1.
 
     Returns:
@@ -40,19 +42,22 @@ def doubtful(numbers: Sequence[Number], unsure: Sequence[Reading], ink: Sequence
         if len(number.text) > 1 and set(number.text) == {"1"} and _pitch(number.readings) < _HATCHING
         for reading in number.readings
     ]
-    digits, others = corners_of([reading.box for reading in [*read, *unsure]]), corners_of(ink)
-    own = shared_areas(others, digits) > 0.5 * areas(others)[:, None]
-    others = others[~own.any(axis=1)]  # the rest is ink of no digit
-    words = _words(np.concatenate([digits, others]))
+    digits, others = corners_of([reading.box for reading in [*read, *unsure]]), corners_of([box for box, _ in ink])
+    own = (shared_areas(others, digits) > 0.5 * areas(others)[:, None]).any(axis=1)
+    rest = np.flatnonzero(~own)  # is ink of no digit
+    others = others[rest]
+    polarities = [*(reading.polarity for reading in [*read, *unsure]), *(ink[i][1] for i in rest.tolist())]
+    evidence = _evidence(read)
+    known = max(evidence.values()) >= _KNOWN
+    words = _words(np.concatenate([digits, others]), np.array([known and each == "dark" for each in polarities], bool))
     mates = words[: len(read), None] == words[None]
     foreign = mates[:, len(digits) :] @ (others[:, 2] - others[:, 0])
     company = np.count_nonzero(mates[:, : len(digits)], axis=1)
-    against = _against(read)
     usual = _usual_height(read)
-    for reading, width, count, other in zip(read, foreign.tolist(), company.tolist(), against, strict=True):
+    for reading, width, count in zip(read, foreign.tolist(), company.tolist(), strict=True):
         share = width / (width + _DIGIT_WIDTH * count * reading.box.height)
         doubt = (_DOUBT_STROKE if reading.label in ("0", "1") else _DOUBT) * share**2
-        doubt += _DOUBT_POLARITY * other**2
+        doubt += _DOUBT_POLARITY * (1 - evidence[reading.polarity] / max(sum(evidence.values()), _LEAST)) ** 2
         doubt += _DOUBT_SIZE * max(abs(math.log(reading.box.height / usual)) - _ALIKE, 0.0)
         if _odds(reading.confidence) < _odds(accept) + doubt and reading not in found:
             found.append(reading)
@@ -71,6 +76,9 @@ _DOUBT, _DOUBT_STROKE = 5.0, 16.0
 _DOUBT_POLARITY = 5.0
 """The same of a digit whose polarity no other has."""
 
+_KNOWN = 10.0
+"""Evidence in log odds from which on ink of the other polarity is none of a word's: a grid's cells, for one."""
+
 _DOUBT_SIZE = 4.0
 """The same of a digit e times as tall as usual, or e times less, beyond what is alike."""
 
@@ -81,13 +89,12 @@ _LEAST = 1e-4
 """Doubt that is left of any answer."""
 
 
-def _against(readings: Sequence[Reading]) -> list[float]:
-    """For each reading the share, 0–1, that readings of the other polarity have of all evidence, in log odds."""
-    evidence = {"dark": 0.0, "light": 0.0}
+def _evidence(readings: Sequence[Reading]) -> dict[Polarity, float]:
+    """How much readings of each polarity speak for it, in log odds."""
+    evidence: dict[Polarity, float] = {"dark": 0.0, "light": 0.0}
     for reading in readings:
         evidence[reading.polarity] += max(_odds(reading.confidence), 0.0)
-    whole = max(sum(evidence.values()), 1e-9)
-    return [1 - evidence[reading.polarity] / whole for reading in readings]
+    return evidence
 
 
 def _usual_height(readings: Sequence[Reading]) -> float:
@@ -113,14 +120,20 @@ _LETTER_GAP, _LETTER_RATIO = 0.4, 2.5
 """Widest gap between letters of a word, as a share of the smaller's height, and greatest ratio of their heights."""
 
 
-def _words(boxes: Corners) -> npt.NDArray[np.int32]:
-    """The number of the word that each box is of, int32 (n,)."""
+def _words(boxes: Corners, kinds: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
+    """The number of the word that each box is of, int32 (n,); ``kinds`` (n,) are the same throughout a word."""
     heights = boxes[:, 3] - boxes[:, 1]
     least = np.minimum(heights[:, None], heights[None])
     gap = np.maximum(boxes[:, None, 0], boxes[None, :, 0]) - np.minimum(boxes[:, None, 2], boxes[None, :, 2])
     level = np.minimum(boxes[:, None, 3], boxes[None, :, 3]) - np.maximum(boxes[:, None, 1], boxes[None, :, 1])
     alike = np.maximum(heights[:, None], heights[None]) <= _LETTER_RATIO * least
-    linked = alike & (level >= 0.5 * least) & (gap <= _LETTER_GAP * least) & (gap >= -0.5 * least)
+    linked = (
+        alike
+        & (kinds[:, None] == kinds)
+        & (level >= 0.5 * least)
+        & (gap <= _LETTER_GAP * least)
+        & (gap >= -0.5 * least)
+    )
     words = np.arange(len(boxes), dtype=np.int32)
     while True:  # each takes the least number of its neighbors, until none changes
         least_near = np.where(linked, words[None], len(boxes)).min(axis=1, initial=len(boxes))
@@ -149,7 +162,7 @@ def without_nested(readings: list[Reading], unsure: list[Reading]) -> tuple[list
     dropped: set[int] = set()
     for j in np.flatnonzero(inside.any(axis=0)).tolist():
         held = [i for i in np.flatnonzero(inside[:, j]).tolist() if found[i].box.area < found[j].box.area]
-        digits = [i for i in held if i < len(readings)]
+        digits = [i for i in held if i < len(readings) and found[i].polarity == found[j].polarity]
         around = len(digits) > 1 or any(found[i].box.height >= _FILLS * found[j].box.height for i in digits)
         dropped.update([j] if around else held)
     return (

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from runtime.cut import Alternative, Cutter
 from runtime.ink import Ink, InkSettings, Piece
 from runtime.separate import SeparateSettings, separate
-from runtime.values import Box, Crop, Image
+from runtime.values import Box, Crop, Image, Polarity
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Detection:
 
     Attributes:
         crops: candidates; alternatives share a ``group``.
-        ink: boxes of all ink as tall as a digit or taller, whether a candidate or not: words, for one.
+        ink: boxes of all ink as tall as a digit or taller, words' too, and its polarity.
         dropped: candidates beyond ``max_candidates``.
         small: pieces of ink too small to be a digit.
         brightness: median brightness of the paper, 0–255.
@@ -58,7 +58,7 @@ class Detection:
     """
 
     crops: tuple[Crop, ...]
-    ink: tuple[Box, ...]
+    ink: tuple[tuple[Box, Polarity], ...]
     dropped: int
     small: int
     brightness: float
@@ -102,7 +102,7 @@ def detect(luma: Image, settings: DetectSettings = DetectSettings()) -> Detectio
     small = sum(max(piece.box.width, piece.box.height) < settings.min_height for piece in pieces)
     return Detection(
         tuple(crops),
-        tuple(cutter.to_frame(piece.box) for piece in tall),
+        tuple((cutter.to_frame(piece.box), piece.polarity) for piece in tall),
         dropped,
         small,
         float(np.median(ink.papers["dark"])),

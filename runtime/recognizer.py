@@ -104,7 +104,9 @@ class Recognizer:
         readings, unsure = without_nested(readings, unsure)
         other = apart_from(other, readings)
         numbers = group_numbers(readings, [*other, *(reading.box for reading in unsure)])
-        doubted = doubtful(numbers, unsure, [_shift(box, offset) for box in detection.ink], self._accept)
+        doubted = doubtful(
+            numbers, unsure, [(_shift(box, offset), polarity) for box, polarity in detection.ink], self._accept
+        )
         if doubted:
             readings = [reading for reading in readings if reading not in doubted]
             unsure += doubted
@@ -169,15 +171,18 @@ def _best_covers(crops: Sequence[Crop], digits: npt.NDArray[np.floating]) -> lis
         # touch, such as those of a W, are no row of 1s.
         read: dict[frozenset[int], list[int]] = {}
         for i in cover:
-            if scores[i] >= 0.5:
+            if scores[i] >= _LIKELY:
                 read.setdefault(crops[i].whole, []).append(i)
-        apart = {
-            whole
-            for whole, run in read.items()
-            if sum(crops[i].share for i in run) >= _EXPLAINED
-            and sum(crops[i].share for i in run if digits[i].argmax() != 1) >= _EXPLAINED / 2
-        }
-        kept += [i for i in cover if crops[i].share == 1 or crops[i].whole in apart]
+        explained = {whole: sum(crops[i].share for i in run) for whole, run in read.items()}
+        others = {whole: sum(crops[i].share for i in run if digits[i].argmax() != 1) for whole, run in read.items()}
+        for i in cover:
+            whole = crops[i].whole
+            sure = scores[i] >= _SURE and digits[i].argmax() != 1
+            if crops[i].share == 1 or (
+                explained.get(whole, 0) >= (_EXPLAINED_BY_SURE if sure else _EXPLAINED)
+                and others[whole] >= _EXPLAINED / 2
+            ):
+                kept.append(i)
     return sorted(kept)
 
 
@@ -202,7 +207,8 @@ def _best_cover(members: list[int], crops: Sequence[Crop], scores: npt.NDArray[n
     return sorted(max(covers.values())[1])
 
 
-_EXPLAINED = 0.8  # share of a cut piece's ink that its digits must hold
+_LIKELY, _SURE = 0.5, 0.999  # scores of a crop that is a digit rather than none, and of one that can be nothing else
+_EXPLAINED, _EXPLAINED_BY_SURE = 0.8, 0.5  # share of a cut piece's ink that its digits must hold, where one is sure
 _ALIKE = 1e-4  # scores that differ by rounding
 
 
