@@ -31,7 +31,7 @@ def test_paper_within_a_digit_is_left_out_and_ink_within_a_ring_is_what_was_mean
 
 
 NUMBER = [reading(label, Box(100 + 40 * n, 100, 25, 40)) for n, label in enumerate("407")]
-LINE = [Box(85 + 40 * n, 100, 15, 40) for n in range(5)]  # before, between and behind the digits
+LINE = [*(Box(85 + 40 * n, 100, 15, 40) for n in range(4)), Box(224, 100, 30, 40)]  # around the digits
 
 
 @pytest.mark.parametrize(("polarity", "doubted"), [("light", ""), ("dark", "0")])
