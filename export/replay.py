@@ -13,6 +13,7 @@ from operator import add
 from typing import Literal
 
 import cv2
+from scipy.stats import beta
 from tqdm import tqdm
 
 from export.clips import Clip, ClipFrame
@@ -99,7 +100,17 @@ class Replay:
     @property
     def agreement_elsewhere(self) -> float:
         """The same of what either reads where no digit is."""
-        return _share(self.same_elsewhere, sum(one.truth is None for one in self.differences))
+        return _share(self.same_elsewhere, self._different_elsewhere)
+
+    @property
+    def bound_elsewhere(self) -> float:
+        """One-sided 95 % upper bound of that share, exact (Clopper and Pearson, 1934): of three, one says little."""
+        different = self._different_elsewhere
+        return float(beta.ppf(0.95, self.same_elsewhere + 1, different)) if different else 1.0
+
+    @property
+    def _different_elsewhere(self) -> int:
+        return sum(one.truth is None for one in self.differences)
 
     def __add__(self, later: Replay) -> Replay:
         """This and later frames of the same clip."""

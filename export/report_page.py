@@ -101,7 +101,7 @@ def _limit_table(values: dict[str, Any]) -> list[list[str]]:
                 rows.append([name + what, *shares, logits, limits["reason"]])
     for name in clips(values):
         replay = values["limits"]["replay"]
-        share = f"{1 - replay['agreement']:.2%} of digits, {1 - replay['elsewhere']:.2%} of other ink"
+        share = f"{1 - replay['agreement']:.2%} of digits, {1 - replay['elsewhere']:.2%} of other ink (95 %)"
         rows.append([CLIP_NAMES.get(name, name), share, "", "", "", replay["reason"]])
     return rows
 

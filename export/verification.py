@@ -217,9 +217,9 @@ def _explained(kernels: KernelComparison, failed: Sequence[Failure]) -> bool:
 
 
 def _replay_breaches(result: Replay, limits: ReplayLimits) -> Iterator[str]:
-    for what, found, limit in (
-        ("digits", result.agreement, limits.agreement),
-        ("what it reads where no digit is", result.agreement_elsewhere, limits.elsewhere),
-    ):
-        if found < limit:
-            yield f"{result.clip}: {result.artifact}: {found:.2%} of {what} are read the same, limit {limit:.2%}"
+    who = f"{result.clip}: {result.artifact}"
+    if result.agreement < limits.agreement:
+        yield f"{who}: {result.agreement:.2%} of digits are read the same, limit {limits.agreement:.2%}"
+    if result.bound_elsewhere < limits.elsewhere:
+        what = "of what is read where no digit is are the same"
+        yield f"{who}: {result.bound_elsewhere:.2%} {what} at the most, limit {limits.elsewhere:.2%}"

@@ -5,6 +5,7 @@ import os
 import numpy as np
 import numpy.typing as npt
 import pytest
+from scipy.stats import binom
 
 from export.clips import Clip, ClipFrame
 from export.replay import Readers, Replay, pair_readings, replay
@@ -100,6 +101,18 @@ class TestReplay:
         assert (result.same_elsewhere, result.agreement_elsewhere) == (0, 0)
         assert {one.truth for one in result.differences} == {None}
         assert result.score == result.reference_score == Score(right=8, invented=4)
+
+    def test_of_little_that_is_read_there_chance_has_its_share(self) -> None:
+        seen = ClipFrame(page(), [])
+
+        def bound(frames: int, last: int) -> float:
+            clip = Clip("some", frames, [seen] * frames, False)
+            return replay(clip, Readers(Says(1), {"some": Says(1, last=last)}))[0].bound_elsewhere
+
+        assert bound(2, 1) == 1
+        for frames in (1, 20):  # a third differs: how surely under nine in ten is the binomial's to say
+            seldom = binom.cdf(2 * frames, 3 * frames, 0.9) < 0.05
+            assert (bound(frames, 7) < 0.9) == seldom == (frames == 20)
 
     def test_ink_that_is_neither_digit_nor_none_is_not_scored(self) -> None:
         seen = ClipFrame(page(), [DrawnDigit("1", BARS[0], "")], BARS[1:])
