@@ -7,8 +7,10 @@ import signal
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import redirect_stderr
 from dataclasses import dataclass
 from functools import reduce
+from io import StringIO
 from operator import add
 from typing import Literal
 
@@ -222,7 +224,8 @@ def _begin(clip: Clip, load: Callable[[], Readers]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the first process, which ends the others
     cv2.setNumThreads(1)
     assert isinstance(clip.frames, Sequence)
-    _working[:] = [(clip.frames, _Comparing(clip, load()))]
+    with redirect_stderr(StringIO()):  # that TensorFlow is loaded was said by the first process
+        _working[:] = [(clip.frames, _Comparing(clip, load()))]
 
 
 def _read(index: int) -> list[Replay]:
