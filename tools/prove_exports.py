@@ -19,7 +19,6 @@ from typing import Any
 
 from export.limits import load_limits
 from export.write_bundle import ParityError, export_bundle
-from runtime.bundle import load_bundle
 from train.augment import AugmentSettings
 from train.data import Mnist, load_mnist
 from train.epochs import EpochSettings
@@ -64,21 +63,21 @@ def export_one(seed: int, data: Mnist) -> dict[str, Any]:
         settings = FitSettings(epochs=EPOCHS, epoch=EpochSettings(none_pool=NONES), seed=seed)
         history = fit(data, settings, AugmentSettings(), folder / "run")
         training = {"settings": asdict(settings)}
-        found: dict[str, Any] = {"seed": seed, "validation": history["epochs"][-1]["validation_accuracy"]}
+        refused = ""
         try:
-            export_bundle(load_model(folder / "run" / "model.keras"), data, folder / "models" / "edge", training)
+            parities = export_bundle(load_model(folder / "run" / "model.keras"), data, folder / "edge", training)
         except ParityError as error:
-            return {**found, "refused": str(error), "artifacts": {}}
-        provenance = load_bundle(folder / "models" / "edge").manifest.provenance
+            refused, parities = str(error).split(": ", 1)[1], error.parities
         artifacts: dict[str, Any] = {}
-        for images, key in (("gate", "parity"), ("none", "parity_none")):
-            for each in provenance[key]:
-                artifacts.setdefault(each["artifact"], {})[images] = {
-                    "disagreement": each["disagreement"],
-                    "drop_bound": each["drop_bound"],
-                    "recall_change": min(each["recall_change"].values()),
+        for images, compared in parities.items():
+            for each in compared:
+                artifacts.setdefault(each.artifact, {})[images] = {
+                    "disagreement": each.disagreement,
+                    "drop_bound": each.drop_bound,
+                    "recall_change": min(each.recall_change.values()),
                 }
-        return {**found, "refused": "", "artifacts": artifacts}
+        validation = history["epochs"][-1]["validation_accuracy"]
+        return {"seed": seed, "validation": validation, "refused": refused, "artifacts": artifacts}
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
