@@ -46,11 +46,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.out.is_file():
         old = json.loads(options.out.read_text(encoding="utf-8"))
         report["exports"] = old["exports"] if {key: old.get(key) for key in settings} == settings else []
-    for seed in range(len(report["exports"]), options.count):
-        report["exports"].append(export_one(seed, data))
+    there = {each["seed"] for each in report["exports"]}
+    for seed in sorted(set(range(options.count)) - there):
+        export = export_one(seed, data)
+        report["exports"] = sorted([*report["exports"], export], key=lambda each: each["seed"])
         options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-        print(f"seed {seed}: {report['exports'][-1]['refused'] or 'passed'}", file=sys.stderr)
+        print(f"seed {seed}: {export['refused'] or 'passed'}", file=sys.stderr)
     refused = [each["seed"] for each in report["exports"] if each["refused"]]
     print(f"{len(report['exports'])} exports, {len(refused)} refused{f': {refused}' if refused else ''}")
     return 1 if refused else 0
