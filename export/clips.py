@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import overload
 
 import cv2
 import numpy as np
@@ -47,8 +48,8 @@ class Clip:
     Attributes:
         name: ``demo`` or ``frames``.
         count: of the frames.
-        frames: in the order of time.
-        moving: whether they follow each other, so that digits are tracked; else each is read by itself.
+        frames: in the order of time; a sequence where each is read by itself.
+        moving: whether they follow each other, so that digits are tracked.
     """
 
     name: str
@@ -111,14 +112,30 @@ def rendered_clip(data: Mnist, folder: Path, count: int = FRAMES, processes: int
         entries = json.loads((folder / LABELS).read_text(encoding="utf-8"))
     except OSError as error:
         raise SinkError(f"cannot write frames into {folder} ({error}); name another with --frames") from error
-    return Clip("frames", len(entries), _read(folder, entries), moving=False)
+    return Clip("frames", len(entries), _Rendered(folder, entries), moving=False)
 
 
-def _read(folder: Path, entries: Sequence[dict[str, list[list[int | str]]]]) -> Iterator[ClipFrame]:
-    for entry in entries:
-        path = folder / str(entry["file"])
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rendered(Sequence[ClipFrame]):
+    """Frames in a folder, each read from it when it is asked for."""
+
+    folder: Path
+    entries: Sequence[dict[str, list[list[int | str]]]]
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    @overload
+    def __getitem__(self, index: int) -> ClipFrame: ...
+    @overload
+    def __getitem__(self, index: slice) -> _Rendered: ...
+    def __getitem__(self, index: int | slice) -> ClipFrame | _Rendered:
+        if isinstance(index, slice):
+            return _Rendered(self.folder, self.entries[index])
+        entry = self.entries[index]
+        path = self.folder / str(entry["file"])
         luma = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
         if luma is None:
-            raise DataError(f"cannot read {path}; delete {folder}, so that it is rendered anew")
+            raise DataError(f"cannot read {path}; delete {self.folder}, so that it is rendered anew")
         digits = [_Digit(str(label), Box(*map(int, box))) for *box, label in entry["boxes"]]
-        yield ClipFrame(np.asarray(luma, np.uint8), digits, [Box(*map(int, box)) for box in entry["ignore"]])
+        return ClipFrame(np.asarray(luma, np.uint8), digits, [Box(*map(int, box)) for box in entry["ignore"]])

@@ -43,7 +43,7 @@ class ReplayLimits:
 
     Attributes:
         agreement: least share of digits.
-        elsewhere: least share of what is read where no digit is.
+        elsewhere: the same of what is read where no digit is, held against ``Replay.bound_elsewhere``.
         reason: why so much.
     """
 

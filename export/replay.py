@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import redirect_stderr
 from dataclasses import dataclass
+from functools import reduce
+from io import StringIO
+from operator import add
 from typing import Literal
 
+import cv2
+from scipy.stats import beta
 from tqdm import tqdm
 
 from export.clips import Clip, ClipFrame
 from runtime.backends import Classifier
 from runtime.detect import Detection, DetectSettings, detect
+from runtime.errors import BackendError
 from runtime.recognizer import Recognizer, RecognizerSettings
 from runtime.scoring import Score, belongs, match, score_readings
 from runtime.values import Frame, Image, Reading
@@ -19,6 +30,21 @@ Kind = Literal["another label", "not read", "read too"]
 """How an artifact's reading differs from the float model's."""
 
 _MARGIN = 6  # pixels around a digit in its picture
+_WORTH = 50  # frames for which starting a process, which loads TensorFlow first, takes less time than it saves
+_MOST = 2  # processes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Readers:
+    """Who reads the frames.
+
+    Attributes:
+        reference: the float model.
+        artifacts: what to compare with it, by name.
+    """
+
+    reference: Classifier
+    artifacts: Mapping[str, Classifier]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,55 +102,135 @@ class Replay:
     @property
     def agreement_elsewhere(self) -> float:
         """The same of what either reads where no digit is."""
-        return _share(self.same_elsewhere, sum(one.truth is None for one in self.differences))
+        return _share(self.same_elsewhere, self._different_elsewhere)
+
+    @property
+    def bound_elsewhere(self) -> float:
+        """One-sided 95 % upper bound of that share, exact (Clopper and Pearson, 1934): of three, one says little."""
+        different = self._different_elsewhere
+        return float(beta.ppf(0.95, self.same_elsewhere + 1, different)) if different else 1.0
+
+    @property
+    def _different_elsewhere(self) -> int:
+        return sum(one.truth is None for one in self.differences)
+
+    def __add__(self, later: Replay) -> Replay:
+        """This and later frames of the same clip."""
+        return Replay(
+            self.clip,
+            self.artifact,
+            self.frames + later.frames,
+            self.same + later.same,
+            self.same_elsewhere + later.same_elsewhere,
+            self.differences + later.differences,
+            self.reference_score + later.reference_score,
+            self.score + later.score,
+        )
 
 
-def replay(clip: Clip, reference: Classifier, artifacts: Mapping[str, Classifier]) -> list[Replay]:
+def replay(
+    clip: Clip, readers: Readers, load: Callable[[], Readers] | None = None, processes: int | None = None
+) -> list[Replay]:
     """Read each frame with every classifier, tracking and all.
 
     Args:
         clip: what to read.
-        reference: the float model.
-        artifacts: what to compare with it, by name.
+        readers: who read it.
+        load: makes the same readers in another process, so that it must be something that can be pickled; None where
+            this process is to read everything.
+        processes: that read at a time where no frame depends on another: two at the most by default, as far as the
+            clip is worth their start. The result does not depend on it.
+
+    Returns:
+        A comparison with the float model for each artifact.
+
+    Raises:
+        BackendError: a process was ended before it had read its frames.
     """
-    settings = RecognizerSettings(track=clip.moving)
-    found_once: list[tuple[Image, Detection]] = []
+    if processes is None:
+        processes = min(clip.count // _WORTH, _MOST)
+    if clip.moving or load is None or processes < 2:
+        return _sums(clip, map(_Comparing(clip, readers), range(clip.count), clip.frames))
+    # Not forked: OpenCV's threads, where this process has started them, leave a forked child waiting forever.
+    context = multiprocessing.get_context("spawn")
+    try:
+        with ProcessPoolExecutor(processes, context, _begin, (clip, load)) as pool:
+            return _sums(clip, pool.map(_read, range(clip.count)))
+    except BrokenProcessPool as error:
+        raise BackendError(f"a process that read {clip.name} was ended; free memory, and verify again") from error
 
-    def find(luma: Image, detecting: DetectSettings) -> Detection:
-        """What is in the frame, found for the first of those who read it."""
-        if not found_once or found_once[0][0] is not luma:
-            found_once[:] = [(luma, detect(luma, detecting))]
-        return found_once[0][1]
 
-    recognizers = {name: Recognizer(classifier, settings, find) for name, classifier in artifacts.items()}
-    original = Recognizer(reference, settings, find)
-    same, elsewhere, original_score = dict.fromkeys(artifacts, 0), dict.fromkeys(artifacts, 0), Score()
-    differences: dict[str, list[Difference]] = {name: [] for name in artifacts}
-    scores = dict.fromkeys(artifacts, Score())
-    for index, seen in enumerate(tqdm(clip.frames, clip.name, clip.count, unit="frame", delay=1)):
+def _sums(clip: Clip, frames: Iterable[list[Replay]]) -> list[Replay]:
+    """The frames of each artifact together."""
+    shown = tqdm(frames, clip.name, clip.count, unit="frame", delay=1)
+    return [reduce(add, parts) for parts in zip(*shown, strict=True)]
+
+
+class _Comparing:
+    """Reads a clip's frames, one after the other, with every classifier."""
+
+    def __init__(self, clip: Clip, readers: Readers) -> None:
+        settings = RecognizerSettings(track=clip.moving)
+        self._clip = clip.name
+        self._found: tuple[Image, Detection] | None = None
+        self._reference = Recognizer(readers.reference, settings, self._find)
+        self._artifacts = {name: Recognizer(each, settings, self._find) for name, each in readers.artifacts.items()}
+
+    def __call__(self, index: int, seen: ClipFrame) -> list[Replay]:
+        """The next frame, by each artifact."""
         frame = Frame(seen.luma, None, index, index / 30)
-        expected = original(frame).readings
-        original_score += _score(seen, expected)
-        for name, recognizer in recognizers.items():
-            found = recognizer(frame).readings
-            scores[name] += _score(seen, found)
-            for one, other in pair_readings(expected, found):
-                reading = one or other
-                assert reading is not None
-                truth = _truth(seen, reading)
-                if one is None or other is None or one.label != other.label:
-                    differences[name].append(_difference(frame, truth, one, other))
-                elif truth is None:
-                    elsewhere[name] += 1
-                else:
-                    same[name] += 1
-    return [
-        Replay(
-            *(clip.name, name, clip.count, same[name], elsewhere[name]),
-            *(tuple(differences[name]), original_score, scores[name]),
-        )
-        for name in artifacts
-    ]
+        expected = self._reference(frame).readings
+        score = _score(seen, expected)
+        return [
+            self._compared(name, frame, seen, expected, score, recognizer(frame).readings)
+            for name, recognizer in self._artifacts.items()
+        ]
+
+    def _find(self, luma: Image, detecting: DetectSettings) -> Detection:
+        """What is in the frame, found for the first of those who read it."""
+        if self._found is None or self._found[0] is not luma:
+            self._found = luma, detect(luma, detecting)
+        return self._found[1]
+
+    def _compared(
+        self,
+        name: str,
+        frame: Frame,
+        seen: ClipFrame,
+        expected: Sequence[Reading],
+        score: Score,
+        found: Sequence[Reading],
+    ) -> Replay:
+        same = elsewhere = 0
+        differences = []
+        for one, other in pair_readings(expected, found):
+            reading = one or other
+            assert reading is not None
+            truth = _truth(seen, reading)
+            if one is None or other is None or one.label != other.label:
+                differences.append(_difference(frame, truth, one, other))
+            elif truth is None:
+                elsewhere += 1
+            else:
+                same += 1
+        return Replay(self._clip, name, 1, same, elsewhere, tuple(differences), score, _score(seen, found))
+
+
+_working: list[tuple[Sequence[ClipFrame], _Comparing]] = []
+"""In another process: what it reads, and what compares the readings."""
+
+
+def _begin(clip: Clip, load: Callable[[], Readers]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the first process, which ends the others
+    cv2.setNumThreads(1)
+    assert isinstance(clip.frames, Sequence)
+    with redirect_stderr(StringIO()):  # that TensorFlow is loaded was said by the first process
+        _working[:] = [(clip.frames, _Comparing(clip, load()))]
+
+
+def _read(index: int) -> list[Replay]:
+    frames, comparing = _working[0]
+    return comparing(index, frames[index])
 
 
 def pair_readings(

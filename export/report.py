@@ -75,6 +75,7 @@ def report_values(found: Verification) -> dict[str, Any]:
                 "agreement": each.agreement,
                 "same_elsewhere": each.same_elsewhere,
                 "agreement_elsewhere": each.agreement_elsewhere,
+                "bound_elsewhere": each.bound_elsewhere,
                 "reference_score": asdict(each.reference_score),
                 "score": asdict(each.score),
                 "differences": [

@@ -36,6 +36,13 @@ _HOW_TO_READ = (
     "maximum over all images.",
 )
 
+_HOW_TO_READ_CLIPS = (
+    "<b>Digits read alike</b>: of all digits that either model reads, those that both read as the same. "
+    "<b>Other ink</b>: the same of what is read where no digit is, so little that chance has its share.",
+    "<b>Right</b>, <b>wrong</b>, <b>missed</b>, <b>invented</b>: held against what stands on the frames. Below: all "
+    "ink that a file reads otherwise than the float model.",
+)
+
 
 def page(found: Verification, values: dict[str, Any]) -> str:
     """The page.
@@ -54,6 +61,8 @@ def page(found: Verification, values: dict[str, Any]) -> str:
             parts += [_plots(values, each["name"])]
     for name in clips(values):
         parts += [html.heading(clip_title(values, name)), html.table(replay_table(values, name))]
+        if name == next(iter(clips(values))):
+            parts += [html.items(_HOW_TO_READ_CLIPS, safe=True, kind="quiet how")]
         parts += [html.gallery(_replay_cards(found, values, name), "Every file reads all ink as the float model does.")]
     if values["kernels"]:
         parts += [html.heading("The same network by other kernels"), html.table(kernel_table(values))]
@@ -101,7 +110,7 @@ def _limit_table(values: dict[str, Any]) -> list[list[str]]:
                 rows.append([name + what, *shares, logits, limits["reason"]])
     for name in clips(values):
         replay = values["limits"]["replay"]
-        share = f"{1 - replay['agreement']:.2%} of digits, {1 - replay['elsewhere']:.2%} of other ink"
+        share = f"{1 - replay['agreement']:.2%} of digits, {1 - replay['elsewhere']:.2%} of other ink (95 %)"
         rows.append([CLIP_NAMES.get(name, name), share, "", "", "", replay["reason"]])
     return rows
 

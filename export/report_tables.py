@@ -77,11 +77,8 @@ def replay_table(values: dict[str, Any], clip: str) -> list[list[str]]:
     for row in replays(values, clip):
         if len(table) == 1:
             table.append(["float model", "", "", *(f"{row['reference_score'][key]:,}" for key in _SCORE)])
-        other = sum(one["truth"] is None for one in row["differences"])
-        alike = (
-            f"{row['same']:,} of {digits_read(row):,} ({row['agreement']:.2%})",
-            f"{row['same_elsewhere']:,} of {row['same_elsewhere'] + other:,} ({row['agreement_elsewhere']:.2%})",
-        )
+        other = row["same_elsewhere"] + sum(one["truth"] is None for one in row["differences"])
+        alike = _alike(row["same"], digits_read(row)), _alike(row["same_elsewhere"], other)
         table.append([row["artifact"], *alike, *(f"{row['score'][key]:,}" for key in _SCORE)])
     return table
 
@@ -176,6 +173,10 @@ def _spread(spread: dict[str, float] | None, digits: int) -> str:
     least = 10**-digits
     figures = (spread[key] for key in ("median", "p99", "largest"))
     return " / ".join(f"<{least}" if 0 < each < least / 2 else f"{each:.{digits}f}" for each in figures)
+
+
+def _alike(same: int, count: int) -> str:
+    return f"{same:,} of {count:,} ({same / count:.2%})" if count else "none read"
 
 
 def _answer(answer: Sequence[Any] | None) -> str:

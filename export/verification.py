@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from export.causes import Failure, find_causes, sound
-from export.classifiers import artifact_classifiers, variants
+from export.classifiers import Reference, artifact_classifiers, reference_classifier, variants
 from export.clips import Clip
 from export.findings import Comparison, Flip, KernelComparison, Verification
 from export.inside import IMAGES, by_layer, weight_breaches
 from export.limits import ANY, LimitSet, ReplayLimits
 from export.parity import Logits, compare, spread
-from export.replay import Replay, replay
+from export.replay import Readers, Replay, replay
 from export.samples import InputSet
 from runtime.backends import ArtifactClassifier
 from runtime.bundle import Bundle
@@ -44,8 +45,8 @@ def verify(
         DataError: an artifact has a precision without limits.
     """
     artifacts, broken = artifact_classifiers(bundle)
-    # The reference itself is one of them, where it is the bundle's float ONNX file.
-    compared = {name: each for name, each in artifacts.items() if name != reference.artifact.name}
+    compared = _others(artifacts, reference)
+    kind: Reference = "keras" if reference.artifact.name == "keras" else "onnx"
     comparisons: list[Comparison] = []
     kernels: list[KernelComparison] = []
     flips: list[Flip] = []
@@ -61,7 +62,8 @@ def verify(
         if images is sets[0]:
             kernels = _kernels(bundle, images, compared, answers, limits)
     errors, mended = by_layer(bundle, sound(artifacts, failed), sets[0].images[:IMAGES]) if sets else ([], [])
-    replays = [each for clip in clips for each in replay(clip, reference, compared)]
+    readers, load = Readers(reference, compared), partial(_readers, bundle, kind)
+    replays = [each for clip in clips for each in replay(clip, readers, load)]
     breaches = [
         *broken,
         *(f"{each.images}: {line}" for each in comparisons for line in each.parity.breaches),
@@ -71,7 +73,7 @@ def verify(
     ]
     return Verification(
         bundle,
-        reference.artifact.name.removesuffix("-float32"),
+        kind,
         limits,
         tuple(sets),
         tuple(comparisons),
@@ -83,6 +85,19 @@ def verify(
         tuple(breaches),
         tuple(find_causes(reference, failed, errors)),
     )
+
+
+def _others(
+    artifacts: Mapping[str, ArtifactClassifier], reference: ArtifactClassifier
+) -> dict[str, ArtifactClassifier]:
+    """All but the reference itself, which is one of them where it is the bundle's float ONNX file."""
+    return {name: each for name, each in artifacts.items() if name != reference.artifact.name}
+
+
+def _readers(bundle: Bundle, kind: Reference) -> Readers:
+    """The same classifiers once more, for another process."""
+    reference = reference_classifier(bundle, kind)
+    return Readers(reference, _others(artifact_classifiers(bundle)[0], reference))
 
 
 def _compare(
@@ -202,9 +217,9 @@ def _explained(kernels: KernelComparison, failed: Sequence[Failure]) -> bool:
 
 
 def _replay_breaches(result: Replay, limits: ReplayLimits) -> Iterator[str]:
-    for what, found, limit in (
-        ("digits", result.agreement, limits.agreement),
-        ("what it reads where no digit is", result.agreement_elsewhere, limits.elsewhere),
-    ):
-        if found < limit:
-            yield f"{result.clip}: {result.artifact}: {found:.2%} of {what} are read the same, limit {limit:.2%}"
+    who = f"{result.clip}: {result.artifact}"
+    if result.agreement < limits.agreement:
+        yield f"{who}: {result.agreement:.2%} of digits are read the same, limit {limits.agreement:.2%}"
+    if result.bound_elsewhere < limits.elsewhere:
+        what = "of what is read where no digit is are the same"
+        yield f"{who}: {result.bound_elsewhere:.2%} {what} at the most, limit {limits.elsewhere:.2%}"

@@ -54,7 +54,11 @@ _DEPENDENCE_COUNT = 5_000
 
 
 class ParityError(EdgeDigitsError):
-    """An artifact does not agree with the float model."""
+    """An artifact does not agree with the float model; ``parities`` says what ``export_bundle`` would return."""
+
+    def __init__(self, message: str, parities: Parities) -> None:
+        super().__init__(message)
+        self.parities = parities
 
 
 def export_bundle(
@@ -116,7 +120,7 @@ def export_bundle(
                 sets.append(none_set(data, gate_count // NONE_SHARE))
             bundle, parities, broken = _prove(bundle, model, sets, limits)
             if broken:
-                raise ParityError(f"{folder} is left as it was: {'; '.join(broken)}")
+                raise ParityError(f"{folder} is left as it was: {'; '.join(broken)}", parities)
             if crops:
                 bundle = _with_temperatures(bundle, crops)
             provenance = {

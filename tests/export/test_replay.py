@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import numpy.typing as npt
 import pytest
+from scipy.stats import binom
 
 from export.clips import Clip, ClipFrame
-from export.replay import pair_readings, replay
+from export.replay import Readers, Replay, pair_readings, replay
+from runtime.errors import BackendError
 from runtime.pages import DrawnDigit
 from runtime.scoring import Score
 from runtime.values import Box, Image, Prediction, Reading
@@ -48,14 +52,14 @@ def clip(count: int = 4, luma: Image | None = None, moving: bool = True) -> Clip
 
 class TestReplay:
     def test_the_same_readings_agree_in_full(self) -> None:
-        (result,) = replay(clip(), Says(1), {"some": Says(1, sure=0.8)})
+        (result,) = replay(clip(), Readers(Says(1), {"some": Says(1, sure=0.8)}))
         assert (result.clip, result.artifact, result.frames) == ("some clip", "some", 4)
         assert (result.same, result.same_elsewhere, result.differences) == (12, 0, ())
         assert (result.agreement, result.agreement_elsewhere) == (1, 1)
         assert result.score == result.reference_score == Score(right=12)
 
     def test_a_digit_read_otherwise_is_listed_with_both_answers_and_its_picture(self) -> None:
-        (result,) = replay(clip(), Says(1), {"some": Says(1, last=7)})
+        (result,) = replay(clip(), Readers(Says(1), {"some": Says(1, last=7)}))
         assert (result.same, len(result.differences)) == (8, 4)
         assert result.agreement == 8 / 12
         assert result.score == Score(right=8, wrong=4)
@@ -76,31 +80,43 @@ class TestReplay:
     def test_a_digit_that_only_one_reads_differs(
         self, reference: float, artifact: float, kind: str, sides: tuple[bool, bool]
     ) -> None:
-        (result,) = replay(clip(1), Says(1, reference), {"some": Says(1, artifact)})
+        (result,) = replay(clip(1), Readers(Says(1, reference), {"some": Says(1, artifact)}))
         assert [one.kind for one in result.differences] == [kind] * 3
         assert {(one.reference is not None, one.answer is not None) for one in result.differences} == {sides}
         assert result.agreement == 0
 
     def test_each_artifact_is_tracked_by_itself(self) -> None:
-        honest, wrong = replay(clip(), Says(1), {"honest": Says(1), "wrong": Says(4)})
+        honest, wrong = replay(clip(), Readers(Says(1), {"honest": Says(1), "wrong": Says(4)}))
         assert (honest.agreement, wrong.agreement) == (1, 0)
 
     def test_no_digits_are_no_disagreement(self) -> None:
         blank = np.full((160, 320), 230, np.uint8)
-        (result,) = replay(clip(1, blank), Says(1), {"some": Says(2)})
+        (result,) = replay(clip(1, blank), Readers(Says(1), {"some": Says(2)}))
         assert (result.agreement, result.same) == (1, 0)
 
     def test_what_is_read_where_no_digit_is_is_counted_apart(self) -> None:
         seen = ClipFrame(page(), [DrawnDigit("1", box, "") for box in BARS[:2]])
-        (result,) = replay(Clip("some", 4, [seen] * 4, True), Says(1), {"some": Says(1, last=7)})
+        (result,) = replay(Clip("some", 4, [seen] * 4, True), Readers(Says(1), {"some": Says(1, last=7)}))
         assert (result.same, result.agreement) == (8, 1)
         assert (result.same_elsewhere, result.agreement_elsewhere) == (0, 0)
         assert {one.truth for one in result.differences} == {None}
         assert result.score == result.reference_score == Score(right=8, invented=4)
 
+    def test_of_little_that_is_read_there_chance_has_its_share(self) -> None:
+        seen = ClipFrame(page(), [])
+
+        def bound(frames: int, last: int) -> float:
+            clip = Clip("some", frames, [seen] * frames, False)
+            return replay(clip, Readers(Says(1), {"some": Says(1, last=last)}))[0].bound_elsewhere
+
+        assert bound(2, 1) == 1
+        for frames in (1, 20):  # a third differs: how surely under nine in ten is the binomial's to say
+            seldom = binom.cdf(2 * frames, 3 * frames, 0.9) < 0.05
+            assert (bound(frames, 7) < 0.9) == seldom == (frames == 20)
+
     def test_ink_that_is_neither_digit_nor_none_is_not_scored(self) -> None:
         seen = ClipFrame(page(), [DrawnDigit("1", BARS[0], "")], BARS[1:])
-        (result,) = replay(Clip("some", 1, [seen], False), Says(1), {"some": Says(1)})
+        (result,) = replay(Clip("some", 1, [seen], False), Readers(Says(1), {"some": Says(1)}))
         assert result.score == Score(right=1)
         assert (result.same, result.same_elsewhere) == (1, 2)
 
@@ -119,9 +135,50 @@ class TestReplay:
 
         same = {}
         for moving in (True, False):
-            (result,) = replay(clip(moving=moving), Says(1), {"some": Wavers(1)})
+            (result,) = replay(clip(moving=moving), Readers(Says(1), {"some": Wavers(1)}))
             same[moving] = result.same
         assert same == {True: 12, False: 9}
+
+
+def two_readers() -> Readers:
+    return Readers(Says(1), {"honest": Says(1, sure=0.8), "wrong": Says(1, last=7)})
+
+
+def dies() -> Readers:
+    os._exit(1)
+
+
+def told(results: list[Replay]) -> list[dict[str, object]]:
+    """All of it, in values that can be compared."""
+    return [
+        {
+            **{name: getattr(each, name) for name in ("clip", "artifact", "frames", "same", "same_elsewhere")},
+            "scores": (each.reference_score, each.score),
+            "differences": [
+                (one.frame, one.truth, one.kind, one.box, one.reference, one.answer, one.patch.tolist())
+                for one in each.differences
+            ],
+        }
+        for each in results
+    ]
+
+
+class TestSeveralProcesses:
+    def test_they_say_what_one_says(self) -> None:
+        blank = np.full((160, 320), 230, np.uint8)
+        digits = [DrawnDigit("1", box, "") for box in BARS]
+        kinds = [ClipFrame(page(), digits), ClipFrame(blank, []), ClipFrame(page(), digits[:2]), ClipFrame(page(), [])]
+        frames = Clip("some", 7, [kinds[i % 4] for i in range(7)], False)
+        together = replay(frames, two_readers(), two_readers, processes=2)
+        assert told(together) == told(replay(frames, two_readers()))
+        assert [one.frame for one in together[1].differences] == [0, 2, 3, 4, 6]
+
+    def test_one_that_is_ended_is_one_line(self) -> None:
+        with pytest.raises(BackendError, match="a process that read some clip was ended; free memory"):
+            replay(clip(moving=False), two_readers(), dies, processes=2)
+
+    def test_a_clip_that_moves_is_read_in_order_by_this_one(self) -> None:
+        assert told(replay(clip(), two_readers(), dies, processes=2)) == told(replay(clip(), two_readers()))
 
 
 def reading(label: str, *box: int) -> Reading:

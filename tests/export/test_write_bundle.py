@@ -189,10 +189,11 @@ class TestARefusedExport:
     ) -> None:
         folder, _ = exported
         before = contents(folder)
-        text = message(
-            lambda: export_bundle(unquantizable, drawn, folder, TRAINING, gate_count=GATE, limits=trial_limits),
-            ParityError,
-        )
+        with pytest.raises(ParityError) as caught:
+            export_bundle(unquantizable, drawn, folder, TRAINING, gate_count=GATE, limits=trial_limits)
+        text = str(caught.value)
+        broken = {each.artifact for each in caught.value.parities["gate"] if each.breaches}
+        assert broken == {"litert-int8", "onnx-int8"}
         assert "some is left as it was: " in text
         assert "litert-int8: " in text
         assert "float32" not in text
