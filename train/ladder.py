@@ -131,7 +131,8 @@ def _ladder(options: argparse.Namespace) -> int:
     from train.fit import finished
     from train.recipes import recipe
 
-    waiting, done = [], []
+    waiting: list[Job] = []
+    done: list[Job] = []
     for name in names:
         settings, augmentation = recipe("digits", name)
         settings = replace(settings, epochs=options.epochs or settings.epochs, limit=options.limit)
@@ -159,7 +160,7 @@ def _train(waiting: Sequence[Job], options: argparse.Namespace) -> None:
         while coming or running:
             while coming and len(running) < options.processes:
                 job = coming.pop(0)
-                remarks = stack.enter_context(tempfile.TemporaryFile())
+                remarks: IO[bytes] = stack.enter_context(tempfile.TemporaryFile())
                 process = stack.enter_context(
                     subprocess.Popen(
                         [
@@ -173,12 +174,13 @@ def _train(waiting: Sequence[Job], options: argparse.Namespace) -> None:
                 )
                 stack.callback(process.kill)
                 running.append((job, process, remarks))
-            for job, process, remarks in [each for each in running if each[1].poll() is not None]:
+            for each in [each for each in running if each[1].poll() is not None]:
+                job, process, remarks = each
                 if process.returncode:
                     remarks.seek(0)
                     last = remarks.read().decode(errors="replace").strip().splitlines()[-1:] or ["no word"]
                     raise DataError(f"training {job.name} with seed {job.seed} failed: {last[0]}")
-                running.remove((job, process, remarks))
+                running.remove(each)
             bar.set_description(", ".join(f"{job.name} {job.seed}" for job, _, _ in running), refresh=False)
             bar.update(sum(len(job.history()) for job in waiting if job not in coming) - bar.n)
             time.sleep(0.5)
