@@ -12,8 +12,7 @@ from export.samples import CALIBRATION_COUNT, calibration_subsets
 from runtime.backends import LiteRtClassifier
 from runtime.bundle import Artifact
 from runtime.values import Image
-from train.data import Mnist
-from train.networks import LABELS
+from train.data import LABELS, Mnist
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy.stats import norm
 
 from export.limits import Limits
-from train.augment import NONE
+from train.data import NONE
 
 Labels: TypeAlias = npt.NDArray[np.uint8]
 Logits: TypeAlias = npt.NDArray[np.float32]

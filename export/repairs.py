@@ -73,7 +73,18 @@ def _ask(content: bytes, images: Image) -> npt.NDArray[np.float64]:
 
 
 def _heavy(model: Any) -> list[Any]:
-    return [node for node in model.graph.node if node.op_type in {"Conv", "Gemm", "MatMul"}]
+    """Layers with weights, each after those that it reads: the quantizer stores branches in another order."""
+    makers = {name: node for node in model.graph.node for name in node.output}
+    walked: dict[str, Any] = {}
+
+    def walk(name: str) -> None:
+        if name in makers and name not in walked:
+            for source in makers[name].input:
+                walk(source)
+            walked[name] = makers[name]
+
+    walk(model.graph.output[0].name)
+    return [node for node in walked.values() if node.op_type in {"Conv", "Gemm", "MatMul"}]
 
 
 def _error(original: Any, quantized: Any, number: int) -> float:

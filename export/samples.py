@@ -13,8 +13,8 @@ from tqdm import tqdm
 from export.limits import GATE_COUNT, NONE_SHARE
 from runtime.preprocess import FIELD
 from runtime.values import Image
-from train.augment import NONE, AugmentSettings, augment, draw_digits, draw_nones
-from train.data import Mnist
+from train.augment import AugmentSettings, augment, draw_digits, draw_nones
+from train.data import NONE, Mnist
 
 CALIBRATION_COUNT = 1_000
 """Training images that ranges are calibrated on."""

@@ -40,10 +40,8 @@ from runtime.bundle import MANIFEST, Artifact, Bundle, Manifest, load_bundle, wr
 from runtime.errors import DataError, EdgeDigitsError, SinkError, UsageError
 from runtime.preprocess import FIELD, PREPROCESS_VERSION, preprocess
 from runtime.values import Image
-from train.augment import NONE
 from train.crops import LabeledCrops
-from train.data import Mnist
-from train.networks import LABELS
+from train.data import LABELS, NONE, Mnist
 
 ACCEPT, UNSURE = 0.7, 0.35
 """Confidence from which a digit is read, and from which ink is shown as a possible digit."""

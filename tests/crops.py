@@ -8,8 +8,8 @@ import numpy as np
 
 from runtime.values import Image
 from tests.mnist import drawn_digits
-from train.augment import NONE
 from train.crops import LabeledCrops
+from train.data import NONE
 from train.epochs import CropPools
 
 

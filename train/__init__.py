@@ -2,10 +2,11 @@
 
 ``data`` loads and verifies MNIST; ``distractors`` draws what is not a digit; ``augment`` varies pictures, through the
 runtime's own preprocessing; ``crops`` labels what the runtime's detector cuts out of rendered frames; ``epochs`` mixes
-all of it; ``networks`` holds the architectures; ``fit`` trains one, ``plain`` as the tutorials do, ``extra`` goes on
-with the user's own digits; ``workers`` lets several processes train together; ``events`` tells TensorBoard; ``quiet``
-keeps TensorFlow's greetings off stderr and ``packages`` asks for what is missing; ``python -m train`` is the command,
-``train.ladder`` runs it for every size, ``train.kaggle`` on Kaggle's files.
+all of it; ``networks`` holds the architectures; ``fit`` trains one by one of the ``recipes``, ``plain`` as the
+tutorials do, ``extra`` goes on with the user's own digits; ``workers`` lets several processes train together;
+``events`` tells TensorBoard; ``quiet`` keeps TensorFlow's greetings off stderr and ``packages`` asks for what is
+missing; ``python -m train`` is the command, ``train.ladder`` runs it for every size, ``train.kaggle`` on
+Kaggle's files.
 
 To look and understand: ``inputs`` are the pictures and models that can be asked about, ``measures`` the figures.
 ``train.explore`` shows an ``exploration`` of data, ``train.evaluate`` an ``evaluation`` of a model, also on

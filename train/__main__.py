@@ -7,6 +7,7 @@ import os
 import statistics
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,6 @@ from train.quiet import load_tensorflow
 from train.workers import Workers, connect, start
 
 if TYPE_CHECKING:
-    from train.augment import AugmentSettings
     from train.epochs import CropPools
 
 _PLAIN_EPOCHS, _EPOCHS = 5, 60
@@ -70,9 +70,10 @@ def _parser() -> argparse.ArgumentParser:
     recipe = parser.add_argument_group("recipe")
     recipe.add_argument(
         "--recipe",
-        choices=("full", "plain"),
+        choices=("full", "digits", "plain"),
         default="full",
-        help="plain: as the tutorials do, to compare with: ten classes, no augmentation, three tenths set aside",
+        help="full: for a camera, with the label none; digits: MNIST's digits alone, varied, ten labels; plain: as the "
+        "tutorials do, to compare with: ten labels, nothing varied, three tenths set aside",
     )
     recipe.add_argument(
         "--epochs", type=int, metavar="N", help=f"passes over the training images; {_EPOCHS}, plain {_PLAIN_EPOCHS}"
@@ -144,7 +145,7 @@ def _train(options: argparse.Namespace) -> int:
     if plain and (options.resume or options.without):
         raise UsageError(f"--recipe plain takes no {'--resume' if options.resume else '--without'}")
     require(*TRAINING)
-    augmentation = _augmentation(options.without)
+    without = _kinds(options.without)
     load_tensorflow()
     workers = connect()
     from train.epochs import crop_pools
@@ -153,15 +154,16 @@ def _train(options: argparse.Namespace) -> int:
     if options.model not in NETWORKS:
         raise UsageError(f"--model is {options.model}; expected one of {', '.join(NETWORKS)}")
     data = load_mnist(options.data)
-    out = options.out or Path("runs") / (f"{options.model}-plain" if plain else options.model)
-    crops = crop_pools(data, options.frames, options.pools) if options.frames and not plain else None
+    full = options.recipe == "full"
+    out = options.out or Path("runs") / (options.model if full else f"{options.model}-{options.recipe}")
+    crops = crop_pools(data, options.frames, options.pools) if full and options.frames else None
     seeds = options.seeds or (options.seed,)
     accuracies = []
     for seed in seeds:
         run = out / f"seed-{seed}" if options.seeds else out
         with tempfile.TemporaryDirectory() as nowhere:
             own = Path(nowhere) if workers and workers.index else run  # only the chief writes
-            last = _run(options, data, augmentation, crops, own, seed, workers)
+            last = _run(options, data, without, crops, own, seed, workers)
         accuracies.append(last["validation_accuracy"])
         print(f"{run / 'model.keras'}: {_told(last)}", flush=True)
     if len(seeds) > 1:
@@ -173,7 +175,7 @@ def _train(options: argparse.Namespace) -> int:
 def _run(
     options: argparse.Namespace,
     data: Mnist,
-    augmentation: AugmentSettings,
+    without: Sequence[str],
     crops: CropPools | None,
     run: Path,
     seed: int,
@@ -181,7 +183,8 @@ def _run(
 ) -> dict[str, Any]:
     """One training; returns the figures of its last epoch."""
     from train.events import EventWriter
-    from train.fit import FitSettings, finished, fit
+    from train.fit import finished, fit
+    from train.recipes import recipe
 
     watch = EventWriter(run / "events") if options.tensorboard else None
     if options.recipe == "plain":
@@ -195,9 +198,15 @@ def _run(
             seed=seed,
         )
         return dict(fit_plain(data, plain, run, watch)["epochs"][-1])
-    settings = FitSettings(
-        options.model, options.epochs or _EPOCHS, options.batch or _BATCH, limit=options.limit, seed=seed
+    settings, usual = recipe(options.recipe, options.model)
+    settings = replace(
+        settings,
+        epochs=options.epochs or settings.epochs,
+        batch=options.batch or settings.batch,
+        limit=options.limit,
+        seed=seed,
     )
+    augmentation = replace(usual, **dict.fromkeys(without, 0.0))
     resume = options.resume
     if resume and options.seeds:  # some are finished, one was stopped, the rest not begun
         done = finished(settings, augmentation, run)
@@ -217,22 +226,22 @@ def _told(last: dict[str, Any]) -> str:
     return text
 
 
-def _augmentation(without: str) -> AugmentSettings:
+def _kinds(text: str) -> list[str]:
+    """Kinds of augmentation, by name, with commas between."""
     from train.augment import AugmentSettings
 
-    usual = AugmentSettings()
-    known = [each.name for each in fields(usual)]
-    names = [name.strip() for name in without.split(",") if name.strip()]
+    known = [each.name for each in fields(AugmentSettings)]
+    names = [name.strip() for name in text.split(",") if name.strip()]
     for name in names:
         if name not in known:
             raise UsageError(f"--without names {name}; expected some of {', '.join(known)}")
-    return replace(usual, **dict.fromkeys(names, 0.0))
+    return names
 
 
 def _extra(options: argparse.Namespace) -> int:
     _check(options)
-    if options.resume or options.without or options.seeds or options.recipe == "plain":
-        raise UsageError("--extra takes none of --resume, --without, --seeds and --recipe plain")
+    if options.resume or options.without or options.seeds or options.recipe != "full":
+        raise UsageError("--extra takes none of --resume, --without, --seeds and --recipe")
     require(*TRAINING)
     path, images = keras_model(options.model), load_images(str(options.extra))
     data = load_mnist(options.data)

@@ -22,10 +22,6 @@ from train.splits import HELD_OUT
 _GRIDS = {side: np.indices((side, side), np.float32) for side in (FIELD, SIDE)}
 
 
-NONE = 10
-"""The class of what is not a digit; the digits are 0–9."""
-
-
 @dataclass(frozen=True, slots=True)
 class AugmentSettings:
     """How far pictures are varied. Standard deviations are cut off at twice their value.

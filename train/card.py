@@ -7,8 +7,8 @@ from typing import Any
 
 from runtime.bundle import Bundle
 from train.comparison import Work
+from train.data import LABELS
 from train.evaluation import Evaluation, Robustness
-from train.inputs import CLASSES
 
 
 def model_card(
@@ -80,9 +80,9 @@ def _false(besides: Sequence[Evaluation]) -> list[str]:
 
 def _weaknesses(found: Evaluation, families: Sequence[Robustness]) -> list[str]:
     pairs = [
-        (int(found.table[i, j]), CLASSES[i], CLASSES[j])
-        for i in range(len(CLASSES))
-        for j in range(len(CLASSES))
+        (int(found.table[i, j]), LABELS[i], LABELS[j])
+        for i in range(len(LABELS))
+        for j in range(len(LABELS))
         if i != j and found.table[i, j]
     ]
     pairs.sort(reverse=True)
@@ -102,11 +102,15 @@ def _made_of(bundle: Bundle) -> list[str]:
     provenance = bundle.manifest.provenance
     training = provenance.get("training", {})
     settings = training.get("settings", {})
+    name = bundle.manifest.name
     epochs, batch, seed = (settings.get(key, "?") for key in ("epochs", "batch", "seed"))
-    data = (
-        "MNIST's training images, digits drawn by `runtime/strokes.py`, and drawn letters, signs, scribbles, cut and "
-    )
-    data += "joined digits for `none`"
+    data = "MNIST's training images"
+    recipe = ""
+    if "none" in bundle.manifest.labels:
+        data += ", digits drawn by `runtime/strokes.py`, and drawn letters, signs, scribbles, cut and joined digits "
+        data += "for `none`"
+    else:
+        recipe = f" --recipe {settings.get('recipe', 'digits')}"
     if training.get("crops"):
         data += "; what the runtime's detector cuts out of rendered camera frames"
     return [
@@ -115,8 +119,8 @@ def _made_of(bundle: Bundle) -> list[str]:
         f"**Recipe** {epochs} epochs of {batch} pictures a step, seed {seed}; every setting is in `manifest.json`"
         + (f", revision {provenance['revision'][:12]}." if provenance.get("revision") else "."),
         "",
-        f"**Make it again** `python -m train --model {settings.get('model', bundle.manifest.name)} --seed {seed}`, "
-        f"then `python -m export --model {bundle.manifest.name}`. The same seed gives the same weights on the same "
+        f"**Make it again** `python -m train --model {settings.get('model', name)}{recipe} --seed {seed}`, then "
+        f"`python -m export --model {name}`. The same seed gives the same weights on the same "
         "machine.",
     ]
 

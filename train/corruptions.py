@@ -30,7 +30,8 @@ class Corruption:
 
     Attributes:
         name: MNIST-C's.
-        seen: what training shows of the like; empty where it shows nothing.
+        seen: what training by the full recipe shows of the like, in crops of rendered frames or in varied digits; empty
+            where it shows nothing, or nothing that the detector and ``preprocess`` leave in a crop.
         apply: corrupts pictures.
     """
 
@@ -175,20 +176,20 @@ def _canny_edges(x: Pictures, rng: np.random.Generator) -> Pictures:
 
 
 CORRUPTIONS = (
-    Corruption("shot_noise", "", _shot_noise),
-    Corruption("impulse_noise", "", _impulse_noise),
-    Corruption("glass_blur", "softer strokes", _glass_blur),
-    Corruption("motion_blur", "softer strokes", _motion_blur),
-    Corruption("shear", "shear, half as far", _shear),
-    Corruption("scale", "stretching, half as far", _scale),
-    Corruption("rotate", "turns up to 15°", _rotate),
+    Corruption("shot_noise", "a sensor's noise, weaker", _shot_noise),
+    Corruption("impulse_noise", "grain of chalk and specks of paper, weaker", _impulse_noise),
+    Corruption("glass_blur", "defocus", _glass_blur),
+    Corruption("motion_blur", "motion blur", _motion_blur),
+    Corruption("shear", "shear up to 0.24, of 0.39", _shear),
+    Corruption("scale", "stretching up to 15 %, of 30 %", _scale),
+    Corruption("rotate", "turns up to 20°, of 23°", _rotate),
     Corruption("brightness", "", _brightness),
-    Corruption("translate", "shifts up to 2 pixels", _translate),
+    Corruption("translate", "shifts up to 2 pixels, of 3", _translate),
     Corruption("stripe", "", _stripe),
     Corruption("fog", "", _fog),
-    Corruption("spatter", "", _spatter),
-    Corruption("dotted_line", "", _dotted_line),
-    Corruption("zigzag", "", _zigzag),
+    Corruption("spatter", "stains and blots beside digits", _spatter),
+    Corruption("dotted_line", "rulings and grids through digits", _dotted_line),
+    Corruption("zigzag", "rulings and grids through digits", _zigzag),
     Corruption("canny_edges", "", _canny_edges),
 )
 """In the order of the paper's table."""

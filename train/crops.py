@@ -27,8 +27,8 @@ from runtime.detect import detect
 from runtime.errors import DataError, SinkError
 from runtime.preprocess import FIELD, INK_LEVEL
 from runtime.values import Crop, Image
-from train.augment import NONE
 from train.compose import DigitInk, Scene
+from train.data import NONE
 from train.scenes import SceneSettings, render_frame
 from train.writer import DigitPool
 

@@ -23,6 +23,12 @@ import numpy as np
 from runtime.errors import DataError
 from runtime.values import Image
 
+LABELS = (*"0123456789", "none")
+"""The meaning of each label and of each output, in order, and the name of each class's folder."""
+
+NONE = LABELS.index("none")
+"""The label of what is not a digit; those of the digits are 0–9."""
+
 VALIDATION_COUNT = 5_000
 """Training images set aside to choose models on; the test set only reports."""
 

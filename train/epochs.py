@@ -13,9 +13,9 @@ from tqdm import tqdm
 from runtime.errors import DataError
 from runtime.preprocess import FIELD
 from runtime.values import Image
-from train.augment import NONE, AugmentSettings, augment, draw_digits, draw_nones, vary_crops
+from train.augment import AugmentSettings, augment, draw_digits, draw_nones, vary_crops
 from train.crops import CropSettings, LabeledCrops, labeled_crops
-from train.data import Mnist
+from train.data import NONE, Mnist
 
 
 class CropPools(NamedTuple):
@@ -77,6 +77,11 @@ class EpochSettings:
     crop_nones: float = 0.7
     none_pool: int = 40_000
 
+    @property
+    def labels(self) -> int:
+        """How many answers such epochs teach: the digits and, where there are any, ``none``."""
+        return NONE + 1 if self.nones or self.crop_nones else NONE
+
     def counts(self, digits: int, with_crops: bool) -> Counts:
         """How many pictures of each kind an epoch has beside so many of MNIST's."""
         cut = (round(digits * self.crops), round(digits * self.crop_nones)) if with_crops else (0, 0)
@@ -131,13 +136,13 @@ def gather(
     drawn = draw_digits(counts.drawn, np.random.default_rng([seed, 2]))
     both = np.concatenate([digits[0], drawn[0]]), np.concatenate([digits[1], drawn[1]])
     rng = np.random.default_rng([seed, 0])
-    count = max(min(settings.none_pool, epochs * counts.nones), 1)
+    count = min(settings.none_pool, epochs * counts.nones)
     chunks = [min(1000, count - start) for start in range(0, count, 1000)]
-    bar = tqdm(chunks, desc="drawing what is not a digit", unit="k")
-    nones = np.concatenate([draw_nones(chunk, both[0], augmentation, rng) for chunk in bar])
+    bar = tqdm(chunks, desc="drawing what is not a digit", unit="k", disable=not chunks)
+    empty = np.empty((0, FIELD, FIELD), np.uint8)
+    nones = np.concatenate([empty, *(draw_nones(chunk, both[0], augmentation, rng) for chunk in bar)])
     if crops:
         return Material(both, nones, crops.train.digits, crops.train.nones, counts)
-    empty = np.empty((0, FIELD, FIELD), np.uint8)
     return Material(both, nones, (empty, empty[:, 0, 0]), empty, counts)
 
 

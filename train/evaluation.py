@@ -10,7 +10,8 @@ import numpy.typing as npt
 from sklearn.metrics import roc_auc_score
 
 from runtime.values import Image
-from train.inputs import CLASSES, LabeledImages, Model
+from train.data import LABELS, NONE
+from train.inputs import LabeledImages, Model
 from train.measures import (
     Bin,
     ClassFigures,
@@ -26,8 +27,6 @@ from train.measures import (
     risk_coverage,
     share,
 )
-
-NONE = CLASSES.index("none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +116,7 @@ def evaluate(model: Model, images: LabeledImages) -> Evaluation:
         confidence=confidence,
         accuracy=share(int(right.sum()), len(right)),
         classes=class_figures(truth, probabilities, model.labels),
-        table=confusion(truth, answers, len(CLASSES)),
+        table=confusion(truth, answers, len(LABELS)),
         curves={
             label: precision_recall(truth == i, probabilities[:, i])
             for i, label in enumerate(model.labels)
@@ -128,7 +127,7 @@ def evaluate(model: Model, images: LabeledImages) -> Evaluation:
         risk=risk_coverage(confidence, right),
         reading=_reading(truth, probabilities, model.accept),
         mistakes=[
-            Mistake(int(i), CLASSES[truth[i]], model.labels[answers[i]], float(confidence[i]))
+            Mistake(int(i), LABELS[truth[i]], model.labels[answers[i]], float(confidence[i]))
             for i in wrong[np.argsort(-confidence[wrong], kind="stable")]
         ],
     )

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from train import page
+from train.data import LABELS
 from train.evaluation import Evaluation, Robustness
-from train.inputs import CLASSES
 from train.plots import BLUE, ORANGE, PURPLE, QUIET, svg
 
 MISTAKES = 2_000
@@ -129,13 +129,13 @@ def _summary(found: Evaluation) -> list[str]:
 
 
 def _confusion(found: Evaluation) -> tuple[list[list[str]], list[list[float]]]:
-    rows = [i for i in range(len(CLASSES)) if found.table[i].any()]
-    columns = [i for i in range(len(CLASSES)) if found.table[:, i].any() or i in rows]
-    cells = [["", *(CLASSES[i] for i in columns)]]
+    rows = [i for i in range(len(LABELS)) if found.table[i].any()]
+    columns = [i for i in range(len(LABELS)) if found.table[:, i].any() or i in rows]
+    cells = [["", *(LABELS[i] for i in columns)]]
     heat = []
     worst = max((found.table[i, j] for i in rows for j in columns if i != j), default=1) or 1
     for i in rows:
-        cells.append([CLASSES[i], *(f"{found.table[i, j]:,}" if found.table[i, j] else "" for j in columns)])
+        cells.append([LABELS[i], *(f"{found.table[i, j]:,}" if found.table[i, j] else "" for j in columns)])
         heat.append([0.0 if i == j else float(found.table[i, j] / worst) for j in columns])
     return cells, heat
 
@@ -224,7 +224,7 @@ def _samples(found: Evaluation) -> list[str]:
     return [
         page.card(
             found.images.images[i],
-            f"a {CLASSES[found.images.labels[i]]}",
+            f"a {LABELS[found.images.labels[i]]}",
             f"<p>{escape(found.images.origins[i])}</p><p><b>{found.labels[found.answers[i]]}</b> "
             f"{_percent(found.confidence[i])}</p>",
         )

@@ -10,7 +10,8 @@ import numpy as np
 from runtime.preprocess import FIELD, INK_LEVEL, stroke_width
 from runtime.values import Image
 from train.augment import AugmentSettings, augment
-from train.inputs import CLASSES, LabeledImages, Model
+from train.data import LABELS
+from train.inputs import LabeledImages, Model
 from train.measures import Floats
 
 SHARES = ("through_preprocess", "none_share")
@@ -66,7 +67,7 @@ def class_shapes(images: LabeledImages) -> list[ClassShape]:
         stacked = pictures.astype(np.float32)
         found.append(
             ClassShape(
-                CLASSES[label],
+                LABELS[label],
                 len(pictures),
                 len(pictures) / len(images.labels),
                 stacked.mean(axis=0).astype(np.uint8),
@@ -87,14 +88,14 @@ def suspects(model: Model, images: LabeledImages, count: int) -> list[Suspect]:
     trained on the very pictures doubts fewer of them.
     """
     truth = images.labels.astype(np.int64)
-    probabilities = model.probabilities(model.logits(images.images), camera=bool((truth == len(CLASSES) - 1).any()))
+    probabilities = model.probabilities(model.logits(images.images), camera=bool((truth == len(LABELS) - 1).any()))
     rows = np.arange(len(truth))
     own = probabilities[rows, truth]
     margins = own - probabilities.max(axis=1)
     answers = probabilities.argmax(axis=1)
     worst = [int(i) for i in np.argsort(margins, kind="stable")[:count] if margins[i] < 0]
     return [
-        Suspect(i, CLASSES[truth[i]], CLASSES[answers[i]], float(own[i]), float(probabilities[i, answers[i]]))
+        Suspect(i, LABELS[truth[i]], LABELS[answers[i]], float(own[i]), float(probabilities[i, answers[i]]))
         for i in worst
     ]
 

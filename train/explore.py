@@ -16,8 +16,9 @@ from runtime.errors import UsageError, run_command
 from runtime.options import HelpFormatter, positive_integer
 from runtime.values import Image
 from train import page
+from train.data import LABELS
 from train.evaluate import add_data_option, add_model_option, print_table, write_files
-from train.inputs import CLASSES, SPLITS, LabeledImages, load_images, open_model
+from train.inputs import SPLITS, LabeledImages, load_images, open_model
 from train.packages import LOOKING, require
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def _balance_plot(options: argparse.Namespace, images: LabeledImages) -> str:
             shares = [100 * float((each.labels == label).mean()) for label in classes]
             places = np.arange(len(classes)) + (number - (len(sets) - 1) / 2) * width
             axes.bar(places, shares, width, color=color, label=f"{each.name}, {len(each.labels):,}")
-        axes.set_xticks(range(len(classes)), [CLASSES[label] for label in classes])
+        axes.set_xticks(range(len(classes)), [LABELS[label] for label in classes])
         axes.set_xlabel("class")
         axes.set_ylabel("share of the set, %")
         axes.grid(axis="y")

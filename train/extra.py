@@ -25,10 +25,10 @@ from runtime.recognizer import Recognizer, RecognizerSettings
 from runtime.scoring import Score, score_readings
 from runtime.values import Frame, Image
 from train.augment import AugmentSettings, augment, vary_crops
-from train.data import Mnist
+from train.data import NONE, Mnist
 from train.epochs import EpochSettings, gather, make_epoch
 from train.fit import hold_back_none, save_model, write_json
-from train.inputs import CLASSES, Floats, LabeledImages, Model
+from train.inputs import Floats, LabeledImages, Model
 from train.measures import Share, share
 from train.networks import load_model, logits_of
 from train.scenes import SceneSettings, render_frame
@@ -221,7 +221,7 @@ def _digits(data: Mnist, settings: ExtraSettings, rng: np.random.Generator) -> t
 def _compare(
     base: Model, after: Model, own: LabeledImages, back: LabeledImages, data: Mnist, settings: ExtraSettings
 ) -> ExtraResult:
-    camera = bool((np.concatenate([own.labels, back.labels]) == CLASSES.index("none")).any())
+    camera = bool((np.concatenate([own.labels, back.labels]) == NONE).any())
     answers = np.stack([_answers(model, back.images, camera) for model in (base, after)])
     compared = _paired("your digits, held back", answers == back.labels)
     validation = np.stack([_answers(model, data.validation_images, False) for model in (base, after)])

@@ -5,8 +5,8 @@ from __future__ import annotations
 from html import escape
 
 from train import page
+from train.data import LABELS
 from train.extra import ExtraResult, f1
-from train.inputs import CLASSES
 
 
 def extra_table(found: ExtraResult) -> list[list[str]]:
@@ -28,7 +28,7 @@ def extra_page(found: ExtraResult) -> str:
     cards = [
         page.card(
             image,
-            f"a {CLASSES[truth]}",
+            f"a {LABELS[truth]}",
             f"<p>{escape(origin)}</p><p>before {_answer(int(before), int(truth))}</p>"
             f"<p>after {_answer(int(after), int(truth))}</p>",
         )
@@ -48,4 +48,4 @@ def extra_page(found: ExtraResult) -> str:
 
 def _answer(answer: int, truth: int) -> str:
     kind = "gained" if answer == truth else "lost"
-    return f'<span class="{kind}">{CLASSES[answer]}</span>'
+    return f'<span class="{kind}">{LABELS[answer]}</span>'

@@ -18,11 +18,11 @@ from tqdm import tqdm
 
 from runtime.errors import DataError, SinkError
 from runtime.values import Image
-from train.augment import NONE, AugmentSettings
+from train.augment import AugmentSettings
 from train.crops import VALIDATION_CROPS, LabeledCrops
-from train.data import Mnist
+from train.data import NONE, Mnist
 from train.epochs import CropPools, EpochSettings, Material, gather, make_epoch
-from train.networks import LABELS, NETWORKS, load_model, logits_of
+from train.networks import NETWORKS, load_model, logits_of
 from train.workers import Workers
 
 
@@ -105,7 +105,7 @@ def fit(
         "crops": {name: pool.sha256 for name, pool in crops._asdict().items()} if crops else None,
         "epochs": [],
     }
-    model = NETWORKS[settings.model]()
+    model = NETWORKS[settings.model](settings.epoch.labels)
     optimizer = _optimizer(settings, steps)
     if workers:
         workers.share(optimizer)
@@ -273,10 +273,10 @@ def _optimizer(settings: FitSettings, steps: int) -> keras.optimizers.Optimizer:
 
 
 def hold_back_none(model: keras.Model, margin: float) -> None:
-    """Lower the bias of ``none`` by ``margin``."""
+    """Lower the bias of ``none`` by ``margin``; a network of ten labels is left as it is."""
     layer = model.get_layer("logits")
     weights, bias = layer.get_weights()
-    bias[LABELS.index("none")] -= margin
+    bias[NONE:] -= margin
     layer.set_weights([weights, bias])
 
 

@@ -25,10 +25,7 @@ from runtime.pictures import picture_paths, read_picture
 from runtime.preprocess import FIELD
 from runtime.quiet import native_stderr_silent
 from runtime.values import Image
-from train.data import load_mnist, read_idx
-
-CLASSES = ("0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "none")
-"""Meaning of each label, and name of each class's folder."""
+from train.data import LABELS, load_mnist, read_idx
 
 SPLITS = ("test", "validation", "train")
 """The parts of MNIST, by name."""
@@ -111,7 +108,7 @@ def load_images(text: str, data: Path | None = None) -> LabeledImages:
     images, labels = _from_archive(path) if path.suffix == ".npz" else _from_idx(path)
     if images.ndim != 3 or images.shape[1:] != (FIELD, FIELD) or images.dtype != np.uint8 or not len(images):
         raise DataError(f"the images of {path} are {images.dtype} {images.shape}; expected uint8 (n, 28, 28)")
-    if labels.shape != (len(images),) or not np.isin(labels, range(len(CLASSES))).all():
+    if labels.shape != (len(images),) or not np.isin(labels, range(len(LABELS))).all():
         raise DataError(
             f"the labels of {path} are not {len(images)} numbers from 0 to 10 (none); they are {labels.dtype} "
             f"{labels.shape}"
@@ -206,7 +203,7 @@ def _keras(path: Path) -> Model:
     def logits(images: Image) -> Floats:
         return logits_of(network, images)
 
-    labels = CLASSES[: network.output_shape[-1]]
+    labels = LABELS[: network.output_shape[-1]]
     name = f"{path.parent.name} {path.name}"
     if path.with_name(MANIFEST).is_file():
         (first, *_) = load_bundle(path.parent).manifest.artifacts
@@ -220,7 +217,7 @@ def _keras(path: Path) -> Model:
 
 def _from_folder(folder: Path) -> LabeledImages:
     images, labels, origins = [], [], []
-    for label, name in enumerate(CLASSES):
+    for label, name in enumerate(LABELS):
         if not (folder / name).is_dir():
             continue
         try:

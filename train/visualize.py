@@ -14,8 +14,9 @@ from runtime.options import HelpFormatter, positive_integer
 from runtime.pictures import read_picture
 from runtime.values import Image
 from train import page
+from train.data import LABELS
 from train.evaluate import add_data_option, write_files
-from train.inputs import CLASSES, Floats, LabeledImages, keras_model, load_images, place
+from train.inputs import Floats, LabeledImages, keras_model, load_images, place
 from train.packages import TRAINING, require
 
 
@@ -78,7 +79,7 @@ def _visualize(options: argparse.Namespace) -> int:
     some = images.first(options.count)
     print("placing pictures on a map", file=sys.stderr)
     places = see.embedding_map(see.embedding(network, some.images))
-    answer = f"{CLASSES[best]} (logit {logits[best]:.1f}), then {CLASSES[second]} ({logits[second]:.1f})"
+    answer = f"{LABELS[best]} (logit {logits[best]:.1f}), then {LABELS[second]} ({logits[second]:.1f})"
     parts = [
         page.paragraph(f"{network.count_params():,} parameters. {title}: answered {answer}."),
         page.heading("What speaks for the answer"),
@@ -90,8 +91,8 @@ def _visualize(options: argparse.Namespace) -> int:
             {
                 "the picture": page.picture(image, title),
                 **{
-                    f"for {CLASSES[each.label]}: {each.values.sum():+.1f} of its logit": page.picture(
-                        see.overlay(image, each), f"attributions for {CLASSES[each.label]}"
+                    f"for {LABELS[each.label]}: {each.values.sum():+.1f} of its logit": page.picture(
+                        see.overlay(image, each), f"attributions for {LABELS[each.label]}"
                     )
                     for each in attributions
                 },
@@ -144,11 +145,11 @@ def _map_plot(places: Floats, images: LabeledImages) -> str:
 
     def draw(axes: Axes) -> None:
         for (x, y), label in zip(places, images.labels, strict=True):
-            mark: Any = CLASSES[label] if label < 10 else "×"
+            mark: Any = LABELS[label] if label < 10 else "×"
             axes.text(x, y, mark, color=colors[label % 10], fontsize=5, ha="center", va="center")
         for label in np.unique(images.labels):
             x, y = np.median(places[images.labels == label], axis=0)
-            axes.text(x, y, CLASSES[label], fontsize=13, fontweight="bold", ha="center", va="center")
+            axes.text(x, y, LABELS[label], fontsize=13, fontweight="bold", ha="center", va="center")
         axes.set_xlim(places[:, 0].min() - 2, places[:, 0].max() + 2)
         axes.set_ylim(places[:, 1].min() - 2, places[:, 1].max() + 2)
         axes.axis("off")

@@ -8,8 +8,7 @@ from export.convert import convert, specs
 from export.samples import calibration_subsets
 from runtime.backends import LiteRtClassifier
 from runtime.bundle import Artifact
-from train.data import Mnist
-from train.networks import LABELS
+from train.data import LABELS, Mnist
 
 
 def test_dependence_is_how_often_two_models_calibrated_apart_differ(trained: keras.Model, drawn: Mnist) -> None:

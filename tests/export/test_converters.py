@@ -21,8 +21,8 @@ from export.to_onnx import OPSET, canonical, onnx_float32_batch
 from runtime.errors import BackendError
 from runtime.values import Image
 from train.augment import AugmentSettings, augment
-from train.data import Mnist
-from train.networks import LABELS, load_model
+from train.data import LABELS, Mnist
+from train.networks import load_model
 
 ROOT = Path(__file__).resolve().parents[2]
 Files = dict[str, bytes]

@@ -29,8 +29,8 @@ from runtime.backends import LiteRtClassifier, make_classifier
 from runtime.bundle import MANIFEST, Artifact, load_bundle, write_manifest
 from runtime.errors import BundleError
 from runtime.values import Image
-from train.data import Mnist
-from train.networks import LABELS, load_model
+from train.data import LABELS, Mnist
+from train.networks import load_model
 
 ROOT = Path(__file__).resolve().parents[2]
 

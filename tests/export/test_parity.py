@@ -9,7 +9,7 @@ import pytest
 from export.limits import Limits, load_limits
 from export.parity import accuracy_figure, compare, drop_bound, mcnemar_p, spread, wilson_interval
 from export.samples import InputSet
-from train.augment import NONE
+from train.data import NONE
 
 Logits = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.uint8]

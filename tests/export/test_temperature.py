@@ -12,7 +12,7 @@ from export.write_bundle import ACCEPT, UNSURE, _with_temperatures
 from runtime.backends import make_classifier
 from runtime.bundle import load_bundle
 from tests.crops import drawn_crops
-from train.augment import NONE
+from train.data import NONE
 
 
 @pytest.mark.parametrize("wanted", [0.5, 1.0, 2.5])

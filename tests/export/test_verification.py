@@ -18,8 +18,7 @@ from runtime.backends import load_classifier
 from runtime.bundle import load_bundle
 from runtime.errors import BundleError
 from runtime.pages import draw_page
-from train.data import Mnist
-from train.networks import LABELS
+from train.data import LABELS, Mnist
 
 GATE = 300
 STRICT = Limits(disagreement=0, accuracy_drop=-1, recall_drop=-1, logits=0)

@@ -29,8 +29,8 @@ from runtime.bundle import MANIFEST, load_bundle
 from runtime.errors import DataError, EdgeDigitsError, SinkError, UsageError
 from runtime.preprocess import INK_LEVEL
 from runtime.values import Image
-from train.data import Mnist
-from train.networks import LABELS, load_model
+from train.data import LABELS, Mnist
+from train.networks import load_model
 
 GATE = 300
 TRAINING = {"settings": {"seed": 0, "none_margin": 4.0}, "last_epoch": {"loss": 1.5}}

@@ -11,10 +11,9 @@ from runtime.detect import detect
 from runtime.errors import SinkError
 from runtime.strokes import PENS, Polyline, digit_strokes, draw_ink
 from runtime.values import Image
-from train.augment import NONE
 from train.compose import DigitInk
 from train.crops import KINDS, CropSettings, LabeledCrops, label_crop, labeled_crops, sources
-from train.data import Mnist
+from train.data import NONE, Mnist
 
 MOST = 4
 SETTINGS = CropSettings(frames=6, seed=3, most=MOST)

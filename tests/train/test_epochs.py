@@ -7,8 +7,8 @@ import pytest
 
 from runtime.preprocess import FIELD
 from runtime.values import Image
-from train.augment import NONE, AugmentSettings
-from train.data import Mnist
+from train.augment import AugmentSettings
+from train.data import NONE, Mnist
 from train.epochs import Counts, EpochSettings, Material, gather, make_epoch
 
 STILL = AugmentSettings(0, 0, 0, 0, 0, through_preprocess=0)

@@ -9,15 +9,15 @@ import pytest
 from runtime.values import Image
 from tests.html import check_page
 from train.corruptions import CORRUPTIONS
-from train.data import Mnist
+from train.data import LABELS, Mnist
 from train.evaluate import main
 from train.evaluation import evaluate, robustness
-from train.inputs import CLASSES, LabeledImages, Model
+from train.inputs import LabeledImages, Model
 
 
 def asked(images: Image) -> np.ndarray:
     """A model whose answers are known: the first pixel is the answer, the second how surely, in percent."""
-    logits = np.zeros((len(images), len(CLASSES)), np.float32)
+    logits = np.zeros((len(images), len(LABELS)), np.float32)
     answer, sure = images[:, 0, 0].astype(int), images[:, 0, 1] / 100
     # With ten others at a logit of 0, this one has the probability wanted.
     logits[np.arange(len(images)), answer] = np.log(10 * sure / (1 - sure))
@@ -32,7 +32,7 @@ def labeled(rows: list[tuple[int, int, int]]) -> LabeledImages:
     return LabeledImages("known", images, np.array([row[0] for row in rows], np.uint8), ("one",) * len(rows))
 
 
-MODEL = Model("known", CLASSES, asked)
+MODEL = Model("known", LABELS, asked)
 
 
 class TestEvaluate:
@@ -61,7 +61,7 @@ class TestEvaluate:
             return np.tile(np.array([0, 0, 0, 1] + [0] * 6 + [2], np.float32), (len(images), 1))
 
         images = LabeledImages("drawn", drawn.test_images[:50], drawn.test_labels[:50], ("",) * 50)
-        found = robustness(Model("none", CLASSES, always), images)
+        found = robustness(Model("none", LABELS, always), images)
         assert [each.name for each in found] == ["identity", *(each.name for each in CORRUPTIONS)]
         assert {each.right.count for each in found} == {0}
         assert {each.none.count for each in found} == {50}

@@ -7,10 +7,10 @@ import pytest
 
 from tests.html import check_page
 from train.augment import AugmentSettings
-from train.data import Mnist
+from train.data import LABELS, Mnist
 from train.exploration import augmentation_previews, class_shapes, contact_sheet, suspects
 from train.explore import main
-from train.inputs import CLASSES, LabeledImages, Model
+from train.inputs import LabeledImages, Model
 
 
 def squares() -> LabeledImages:
@@ -33,9 +33,9 @@ def test_the_shape_of_a_class_is_measured_in_pixels() -> None:
 
 def test_labels_that_the_model_denies_most_come_first() -> None:
     images = squares()
-    logits = np.zeros((5, len(CLASSES)), np.float32)
+    logits = np.zeros((5, len(LABELS)), np.float32)
     logits[[0, 1, 2, 3, 4], [0, 3, 1, 7, 1]] = [5, 1, 5, 4, 5]
-    found = suspects(Model("known", CLASSES, lambda pictures: logits[: len(pictures)]), images, 10)
+    found = suspects(Model("known", LABELS, lambda pictures: logits[: len(pictures)]), images, 10)
     assert [(each.index, each.label, each.answer) for each in found] == [(3, "1", "7"), (1, "0", "3")]
     assert found[0].answer_probability > found[0].label_probability
 

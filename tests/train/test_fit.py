@@ -18,9 +18,9 @@ from scipy.stats import binom
 
 from runtime.errors import DataError, EdgeDigitsError, SinkError
 from tests.crops import drawn_crops
-from train.augment import NONE, AugmentSettings
+from train.augment import AugmentSettings
 from train.crops import VALIDATION_CROPS, LabeledCrops
-from train.data import Mnist
+from train.data import NONE, Mnist
 from train.epochs import CropPools, EpochSettings
 from train.fit import FitSettings, fit, score
 from train.networks import load_model

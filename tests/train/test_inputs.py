@@ -10,9 +10,8 @@ import pytest
 from runtime.errors import BundleError, DataError, EdgeDigitsError, UsageError
 from runtime.pages import draw_page
 from runtime.preprocess import FIELD
-from train.data import Mnist
-from train.inputs import CLASSES, keras_model, load_images, open_model, place
-from train.networks import LABELS
+from train.data import LABELS, Mnist
+from train.inputs import keras_model, load_images, open_model, place
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -22,10 +21,6 @@ def message(error: type[EdgeDigitsError], text: str) -> str:
         load_images(text)
     assert "\n" not in str(caught.value)
     return str(caught.value)
-
-
-def test_the_classes_are_the_labels_of_the_networks() -> None:
-    assert CLASSES == LABELS
 
 
 class TestLabeledImages:
@@ -89,7 +84,7 @@ class TestPlace:
             pixels = place(photo)
             assert pixels.shape == (FIELD, FIELD)
             logits = open_model("edge").logits(pixels[None])
-            assert CLASSES[int(logits.argmax())] == "4"
+            assert LABELS[int(logits.argmax())] == "4"
 
     def test_a_blank_photo_holds_nothing(self) -> None:
         assert not place(np.full((60, 40, 3), 220, np.uint8)).any()

@@ -11,8 +11,8 @@ from keras import layers
 
 from runtime.errors import DataError
 from runtime.preprocess import FIELD
-from train.augment import NONE
-from train.networks import LABELS, NETWORKS, SpaceToDepth, load_model, multiply_accumulates, weight_bytes
+from train.data import LABELS, NONE
+from train.networks import NETWORKS, SpaceToDepth, load_model, multiply_accumulates, weight_bytes
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, FIELD, FIELD, 1), dtype=np.uint8)
 

@@ -1,0 +1,33 @@
+"""What ``--recipe`` and ``--model`` come to: how a network is trained unless options say otherwise."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Literal
+
+from train.augment import AugmentSettings
+from train.epochs import EpochSettings
+from train.fit import FitSettings
+
+_ALONE = EpochSettings(drawn=0.0, nones=0.0, crops=0.0, crop_nones=0.0)
+
+_TIMID = {"micro": 0.35, "tiny": 0.4, "small": 0.6, "medium": 0.8}
+"""How far pictures are varied for networks too small to learn all of it, as a share of what is usual."""
+
+
+def recipe(name: Literal["full", "digits"], model: str) -> tuple[FitSettings, AugmentSettings]:
+    """Settings by which a network is trained.
+
+    Args:
+        name: ``full`` is for a camera, with the label ``none`` and what the detector cuts out of frames; ``digits`` for
+            MNIST's own pixels and ten labels.
+        model: name of the network in ``NETWORKS``.
+    """
+    if name == "full":
+        return FitSettings(model), AugmentSettings()
+    usual = AugmentSettings(through_preprocess=0.0)
+    share = _TIMID.get(model, 1.0)
+    varied = replace(usual, **{each.name: share * getattr(usual, each.name) for each in fields(usual)})
+    if model not in _TIMID:
+        return FitSettings(model, epoch=_ALONE, none_margin=0.0), varied
+    return FitSettings(model, learning_rate=6e-3, weight_decay=0.01, epoch=_ALONE, none_margin=0.0), varied
