@@ -86,6 +86,13 @@ def measure_camera(
                         found[name].append(score_picture(picture, reader(frame)))
                     progress.step()
             runs += [
-                CameraRun(str(folder), name, classifier.artifact.name, tuple(scores)) for name, scores in found.items()
+                CameraRun(_shown(folder), name, classifier.artifact.name, tuple(scores))
+                for name, scores in found.items()
             ]
     return Camera(tuple(runs))
+
+
+def _shown(folder: Path) -> str:
+    """The folder's path, from here where it lies below: a report is not to tell where this project does."""
+    here = Path.cwd()
+    return str(folder.relative_to(here) if folder.is_relative_to(here) else folder)

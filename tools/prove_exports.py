@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     data = load_mnist(None)
     load_tensorflow()
     settings = {"epochs": EPOCHS, "nones": NONES, "limits_version": load_limits().version}
-    report: dict[str, Any] = {**settings, "exports": []}
+    report: dict[str, Any] = {"proof": "exports", **settings, "exports": []}
     if options.out.is_file():
         old = json.loads(options.out.read_text(encoding="utf-8"))
         report["exports"] = old["exports"] if {key: old.get(key) for key in settings} == settings else []
@@ -50,12 +50,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     for seed in sorted(set(range(options.count)) - there):
         export = export_one(seed, data)
         report["exports"] = sorted([*report["exports"], export], key=lambda each: each["seed"])
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        _write(report, options.out)
         print(f"seed {seed}: {export['refused'] or 'passed'}", file=sys.stderr)
     refused = [each["seed"] for each in report["exports"] if each["refused"]]
+    report["bars"] = {f"of {len(report['exports'])} honest exports none is refused": not refused}
+    _write(report, options.out)
     print(f"{len(report['exports'])} exports, {len(refused)} refused{f': {refused}' if refused else ''}")
     return 1 if refused else 0
+
+
+def _write(report: dict[str, Any], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
 def export_one(seed: int, data: Mnist) -> dict[str, Any]:
