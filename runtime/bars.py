@@ -47,11 +47,11 @@ def is_stroke(luma: Image, box: Box) -> bool:
     steps = sorted((abs(beside[0] - ink), abs(beside[1] - ink)))
     if steps[0] < EVEN * steps[1]:
         return False
-    # Along the stroke's own slope, a quarter of its height beyond either end.
+    # Along the stroke's own slope, a quarter of its height beyond either end, and two pixels at least.
     middle, apart = (len(patch) - 1) / 2, y - (len(patch) - 1) / 2
     slope = float(apart @ at / (apart @ apart)) if len(patch) > 3 else 0.0
     start = float(at.sum()) / len(at) - slope * middle if len(patch) > 3 else patch.shape[1] / 2
-    reach = max(box.height // 4, 3)
+    reach = max(box.height // 4, 4)
     goes_on = 0
     for beyond in (np.arange(-reach, -2), np.arange(2, reach) + len(patch)):
         ys = beyond + box.y

@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="JSON; seeds that it holds are kept")
     options = parser.parse_args(argv)
     data = load_mnist(None)
-    load_tensorflow()
+    load_tensorflow(training=True)
     settings = {"epochs": EPOCHS, "nones": NONES, "limits_version": load_limits().version}
     report: dict[str, Any] = {"proof": "exports", **settings, "exports": []}
     if options.out.is_file():

@@ -146,7 +146,7 @@ def _train(options: argparse.Namespace) -> int:
         raise UsageError(f"--recipe plain takes no {'--resume' if options.resume else '--without'}")
     require(*TRAINING)
     without = _kinds(options.without)
-    load_tensorflow()
+    load_tensorflow(training=True)
     workers = connect()
     from train.epochs import crop_pools
     from train.networks import NETWORKS

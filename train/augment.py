@@ -7,7 +7,7 @@ all of that behind them, and are only varied as a detector is, from one frame to
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import cv2
 import numpy as np
@@ -41,6 +41,10 @@ class AugmentSettings:
     shift: float = 2.0
     bend: float = 0.5
     through_preprocess: float = 0.5
+
+    def scaled(self, share: float) -> AugmentSettings:
+        """The same, each by that share of it."""
+        return replace(self, **{each.name: share * getattr(self, each.name) for each in fields(self)})
 
 
 _CROP_VARIATION = AugmentSettings(3.0, 0.05, 0.035, 1.0, 0.3, through_preprocess=0.0)

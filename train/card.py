@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-from runtime.bundle import Bundle
+from runtime.bundle import Artifact, Bundle
 from train.comparison import Work
-from train.data import LABELS
+from train.data import LABELS, NONE
 from train.evaluation import Evaluation, Robustness
 
 
@@ -25,11 +26,13 @@ def model_card(
     """
     manifest = bundle.manifest
     none = "none" in manifest.labels
+    artifact = next(each for each in manifest.artifacts if found.model.endswith(f" {each.name}"))
     lines = [
         f"# {manifest.name}",
         "",
         f"A network of {work.parameters:,} parameters and {work.multiply_accumulates / 1e6:.1f} million "
-        f"multiply-accumulates a digit, {work.weight_bytes / 1000:.1f} kB of weights in int8.",
+        f"multiply-accumulates a digit, {work.weight_bytes / 1000:.1f} kB of weights in int8; the file that is asked "
+        f"here, `{artifact.file}`, has {artifact.bytes / 1000:.1f} kB.",
         "",
         "**Input** 28×28 gray levels 0–255, bright ink on black, placed as `runtime/preprocess.py` does. **Output** "
         + ("eleven logits: the digits, and `none` for what is not a digit." if none else "ten logits, one a digit."),
@@ -41,15 +44,19 @@ def model_card(
         "",
         "| measured on | n | right (95 %) |",
         "| --- | --- | --- |",
-        *(f"| {each.images.name} | {len(each.answers):,} | {each.accuracy} |" for each in (found, *besides)),
+        *(
+            f"| {each.images.name} | {len(each.answers):,} | {each.accuracy} |"
+            for each in (found, *besides)
+            if (each.images.labels != NONE).any()
+        ),
     ]
     for name, key in (
         ("MNIST's test set through `preprocess`", "mnist_test_preprocessed"),
         ("validation digits, augmented (the gate of parity)", "gate"),
     ):
-        if metric := _metric(bundle, found.model, key):
+        if metric := artifact.metrics.get(key):
             lines.append(f"| {name} | {metric['n']:,} | {_percent(metric)} |")
-    lines += ["", _reading(found), *_false(besides), ""]
+    lines += ["", _reading(found), *_on_crops(artifact), *_false(besides), ""]
     lines += ["## Weak at", "", *_weaknesses(found, families), "", "## Made of", "", *_made_of(bundle), ""]
     lines += [
         "## License",
@@ -59,7 +66,10 @@ def model_card(
         "Written by `python -m train.report`; intervals are Wilson's. Answering `none` counts as an error on digits.",
         "",
     ]
-    return "\n".join(lines)
+    return "\n".join(line if line.startswith("|") else textwrap.fill(line, 120, **_WHOLE_WORDS) for line in lines)
+
+
+_WHOLE_WORDS: Any = {"break_long_words": False, "break_on_hyphens": False}
 
 
 def _reading(found: Evaluation) -> str:
@@ -68,6 +78,17 @@ def _reading(found: Evaluation) -> str:
         f"Reading only what is at least {100 * reading.threshold:.0f} % sure: {reading.right} of the digits of "
         f"{found.images.name} are read right, {reading.wrong} wrong, {reading.passed} are passed over."
     )
+
+
+def _on_crops(artifact: Artifact) -> list[str]:
+    seen = artifact.metrics.get("crops")
+    if not seen:
+        return []
+    return [
+        f"Of {seen['digits']:,} digits that the detector cut out of rendered validation frames "
+        f"{100 * seen['right']:.1f} % are read right; of {seen['nones']:,} cuts of anything else "
+        f"{100 * seen['invented']:.1f} % are read as a digit."
+    ]
 
 
 def _false(besides: Sequence[Evaluation]) -> list[str]:
@@ -123,14 +144,6 @@ def _made_of(bundle: Bundle) -> list[str]:
         f"`python -m export --model {name}`. The same seed gives the same weights on the same "
         "machine.",
     ]
-
-
-def _metric(bundle: Bundle, model: str, key: str) -> dict[str, Any] | None:
-    for artifact in bundle.manifest.artifacts:
-        if model.endswith(f" {artifact.name}"):
-            metric: dict[str, Any] | None = artifact.metrics.get(key)
-            return metric
-    return None
 
 
 def _percent(metric: dict[str, Any]) -> str:

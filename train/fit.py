@@ -25,6 +25,9 @@ from train.epochs import CropPools, EpochSettings, Material, gather, make_epoch
 from train.networks import NETWORKS, load_model, logits_of
 from train.workers import Workers
 
+GLANCE = 20_000
+"""Validation crops that are looked at, at the most, after each epoch but the last."""
+
 
 @dataclass(frozen=True, slots=True)
 class FitSettings:
@@ -89,7 +92,8 @@ def fit(
         ``loss``, ``accuracy`` (of the varied pictures), ``validation_loss``, ``validation_accuracy`` (averaged weights,
         MNIST's own pixels; ``none`` is an error), ``validation_count``, ``learning_rate`` and ``seconds``; with crops
         also ``crops_right``, the share of the validation crops' digits that a camera would read right, and
-        ``crops_invented``, the share of their ``none``s that it would take for digits.
+        ``crops_invented``, the share of their ``none``s that it would take for digits; the last epoch's are those of
+        all crops, others' of some of them.
 
     Raises:
         DataError: ``resume`` finds no checkpoint, or one of other settings; a pool of crops lacks digits or ``none``s.
@@ -173,6 +177,7 @@ class _Recorder(keras.callbacks.Callback):
         super().__init__()
         self._images, self._labels = data.validation_images, data.validation_labels
         self._crops = crops.validation if crops else None
+        self._glance = _some_of(self._crops) if self._crops else None
         self._history, self._run, self._bar, self._watch = history, run, bar, watch
         self._started = 0.0
 
@@ -186,7 +191,8 @@ class _Recorder(keras.callbacks.Callback):
         assert logs
         training = self.model.get_weights()
         self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
-        on_crops = _score_crops(self.model, self._crops) if self._crops else {}
+        crops = self._crops if epoch + 1 == self._history["settings"]["epochs"] else self._glance
+        on_crops = _score_crops(self.model, crops) if crops else {}
         hold_back_none(self.model, self._history["settings"]["none_margin"])
         loss, accuracy = score(self.model, self._images, self._labels)
         self.model.set_weights(training)
@@ -222,6 +228,11 @@ def score(model: keras.Model, images: Image, labels: Image) -> tuple[float, floa
     log_probabilities = log_softmax(logits.astype(np.float64), axis=1)
     loss = -log_probabilities[np.arange(len(labels)), labels].mean()
     return float(loss), float((logits.argmax(axis=1) == labels).mean())
+
+
+def _some_of(crops: LabeledCrops) -> LabeledCrops:
+    chosen = slice(None, None, -(-len(crops.labels) // GLANCE))
+    return LabeledCrops(crops.images[chosen], crops.labels[chosen], crops.kinds[chosen], crops.frames[chosen])
 
 
 def _score_crops(model: keras.Model, crops: LabeledCrops) -> dict[str, float]:

@@ -114,7 +114,7 @@ def load_images(text: str, data: Path | None = None) -> LabeledImages:
             f"{labels.shape}"
         )
     return LabeledImages(
-        "/".join(path.parts[-2:]),
+        "/".join(path.with_suffix("").parts[-2:]),
         images,
         labels.astype(np.uint8),
         tuple(f"{path.name} {i}" for i in range(len(labels))),

@@ -124,7 +124,7 @@ def _rows(path: Path, columns: int) -> Image:
 def _train(options: argparse.Namespace, data: Mnist) -> Model:
     from train.quiet import load_tensorflow
 
-    load_tensorflow()
+    load_tensorflow(training=True)
     from train.augment import AugmentSettings
     from train.fit import FitSettings, fit
     from train.networks import NETWORKS

@@ -127,7 +127,7 @@ def _ladder(options: argparse.Namespace) -> int:
         raise UsageError(f"--networks names {unknown[0]}; expected some of {', '.join(STEPS)}")
     require(*TRAINING)
     data = load_mnist(options.data)
-    load_tensorflow()
+    load_tensorflow(training=True)
     from train.fit import finished
     from train.recipes import recipe
 

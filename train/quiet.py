@@ -11,8 +11,12 @@ from contextlib import contextmanager
 from train.packages import TRAINING, require
 
 
-def load_tensorflow() -> None:
+def load_tensorflow(training: bool = False) -> None:
     """Import TensorFlow and wake its devices, a GPU too where there is one; takes seconds.
+
+    Args:
+        training: give an operation half of the cores only, unless the environment says otherwise. The networks are too
+            small to gain by more, and the other half makes the next epoch's pictures.
 
     Raises:
         BackendError: TensorFlow, or another package that training needs, is not installed.
@@ -20,6 +24,8 @@ def load_tensorflow() -> None:
     require(*TRAINING)
     os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever ~/.keras/keras.json says
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # later remarks, but for errors
+    if training:
+        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max((os.cpu_count() or 1) // 2, 1)))
     print("loading TensorFlow", file=sys.stderr, flush=True)
     with quiet():
         import tensorflow as tf

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
 from typing import Literal
 
 from train.augment import AugmentSettings
@@ -25,9 +24,7 @@ def recipe(name: Literal["full", "digits"], model: str) -> tuple[FitSettings, Au
     """
     if name == "full":
         return FitSettings(model), AugmentSettings()
-    usual = AugmentSettings(through_preprocess=0.0)
-    share = _TIMID.get(model, 1.0)
-    varied = replace(usual, **{each.name: share * getattr(usual, each.name) for each in fields(usual)})
+    varied = AugmentSettings(through_preprocess=0.0).scaled(_TIMID.get(model, 1.0))
     if model not in _TIMID:
         return FitSettings(model, epoch=_ALONE, none_margin=0.0), varied
     return FitSettings(model, learning_rate=6e-3, weight_decay=0.01, epoch=_ALONE, none_margin=0.0), varied

@@ -21,6 +21,16 @@ def test_a_stroke_on_paper_is_one() -> None:
     assert is_stroke(luma, BOX)
 
 
+@pytest.mark.parametrize("height", [9, 12, 15, 16])
+def test_a_short_stroke_is_one_and_a_short_piece_of_a_line_none(height: int) -> None:
+    luma = page()
+    luma[60 : 60 + height, 150:153] = INK
+    box = Box(150, 60, 3, height)
+    assert is_stroke(luma, box)
+    luma[:, 150:153] = INK
+    assert not is_stroke(luma, box)
+
+
 @pytest.mark.parametrize("lean", [-30, 0, 30])
 def test_a_leaning_stroke_is_one(lean: int) -> None:
     luma = page()
