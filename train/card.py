@@ -66,10 +66,13 @@ def model_card(
         "Written by `python -m train.report`; intervals are Wilson's. Answering `none` counts as an error on digits.",
         "",
     ]
-    return "\n".join(line if line.startswith("|") else textwrap.fill(line, 120, **_WHOLE_WORDS) for line in lines)
+    return "\n".join(line if line.startswith("|") else _wrapped(line) for line in lines)
 
 
-_WHOLE_WORDS: Any = {"break_long_words": False, "break_on_hyphens": False}
+def _wrapped(line: str) -> str:
+    """A paragraph, or a point of a list, in lines of 120 characters."""
+    further = "  " if line.startswith("- ") else ""
+    return textwrap.fill(line, 120, subsequent_indent=further, break_long_words=False, break_on_hyphens=False)
 
 
 def _reading(found: Evaluation) -> str:
