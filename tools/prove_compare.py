@@ -42,11 +42,12 @@ def _prove(options: argparse.Namespace) -> int:
     slowed = Options(
         ("latency", "pipeline"), artifacts=(options.artifact,), quick=True, plan=FULL, slower=options.slower
     )
-    before = _run(plain, options.reports / "plain-00.json")
+    folder = options.reports / f"{options.artifact}-{options.slower:g}"
+    before = _run(plain, folder / "plain-00.json")
     runs: list[dict[str, Any]] = []
     for number in range(1, options.runs + 1):
-        slow = compare(before, _run(slowed, options.reports / f"slowed-{number:02}.json"))
-        repeat = _run(plain, options.reports / f"plain-{number:02}.json")
+        slow = compare(before, _run(slowed, folder / f"slowed-{number:02}.json"))
+        repeat = _run(plain, folder / f"plain-{number:02}.json")
         again = compare(before, repeat)
         caught = any(
             change.verdict == "slower" and ("classify" in change.figure or "probabilities" in change.figure)
