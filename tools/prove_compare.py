@@ -21,6 +21,7 @@ from benchmarks.run import Options, measure
 from benchmarks.sessions import FULL
 from runtime.errors import run_command
 from runtime.options import positive_integer, positive_number
+from train.evaluate import write_files
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -69,7 +70,7 @@ def _prove(options: argparse.Namespace) -> int:
         "runs": runs,
         "bars": bars,
     }
-    options.out.write_text(json.dumps(proof, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_files(options.out.parent, {options.out.name: json.dumps(proof, indent=1, ensure_ascii=False) + "\n"})
     print(f"false alarms: {alarms} of {options.runs}; caught: {hits} of {options.runs}")
     return 0 if all(bars.values()) else 1
 
@@ -78,8 +79,7 @@ def _run(options: Options, path: Path) -> Report:
     if path.is_file():
         return read_report(path)
     report, _ = measure(options)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(to_json(report), encoding="utf-8")
+    write_files(path.parent, {path.name: to_json(report)})
     return report
 
 

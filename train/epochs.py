@@ -31,9 +31,8 @@ _SEEDS = {"train": 101, "validation": 102}
 def crop_pools(data: Mnist, frames: int, cache: Path) -> CropPools:
     """Render frames of MNIST's training digits, and a twentieth as many of its validation digits, and cut them up.
 
-    More than 500 frames to validate on would cost time and say nothing more.
-
-    Both are of the train split's pens, papers and clutter, and the same whatever the seed of a training.
+    Both are of the train split's pens, papers and clutter, and the same whatever the seed of a training. There are at
+    most 500 to validate on: more would cost time and say nothing more.
 
     Args:
         data: MNIST.

@@ -265,3 +265,22 @@ def test_score_is_the_cross_entropy_and_the_share_of_right_labels() -> None:
     labels[0] = 0
     total = np.log(2 + np.e**2)
     assert score(model, images, labels) == pytest.approx(((total + 500 * (total - 2)) / 501, 500 / 501), rel=1e-6)
+
+
+def test_single_epochs_look_at_some_of_the_crops_and_the_last_at_all(
+    drawn: Mnist, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crops = drawn_crops()
+    seen: list[LabeledCrops] = []
+    monkeypatch.setattr("train.fit.GLANCE", 7)
+
+    def look(_: keras.Model, looked_at: LabeledCrops) -> dict[str, float]:
+        seen.append(looked_at)
+        return {}
+
+    monkeypatch.setattr("train.fit._score_crops", look)
+    fit(drawn, replace(SETTINGS, epochs=2, limit=64), AUGMENTATION, tmp_path, crops=crops)
+    some, whole = seen
+    assert 0 < len(some.labels) <= 7 < len(whole.labels)
+    assert len(some.images) == len(some.labels) == len(some.kinds) == len(some.frames)
+    assert whole.sha256 == crops.validation.sha256

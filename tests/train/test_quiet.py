@@ -52,3 +52,21 @@ def test_tensorflow_loads_with_one_line_and_its_devices_are_left_alone() -> None
         [sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
     assert (done.stdout, done.stderr) == ("tensorflow\n", "loading TensorFlow\n")
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, str(max((os.cpu_count() or 1) // 2, 1))), ("7", "7")])
+def test_training_leaves_cores_to_the_pictures_unless_the_environment_says_otherwise(
+    given: str | None, expected: str
+) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "TF_NUM_INTRAOP_THREADS"}
+    script = (
+        "import os; from train.quiet import load_tensorflow; "
+        "load_tensorflow(); before = os.environ.get('TF_NUM_INTRAOP_THREADS'); "
+        "load_tensorflow(training=True); print(before, os.environ['TF_NUM_INTRAOP_THREADS'])"
+    )
+    if given:
+        environment["TF_NUM_INTRAOP_THREADS"] = given
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == [str(given), expected]

@@ -42,6 +42,10 @@ def test_a_bundle_gets_a_page_and_a_card(
     metric = artifact.metrics["mnist_test_preprocessed"]
     assert f"{100 * metric['accuracy']:.2f} %" in card
     assert "## Weak at" in card
+    assert f"Of {artifact.metrics['crops']['digits']:,} digits that the detector cut out" in " ".join(card.split())
+    assert "/marks |" not in card  # holds no digit: no row, but a sentence
+    assert "/marks, " in " ".join(card.split())
+    assert max(len(line) for line in card.splitlines() if not line.startswith("|")) <= 120
     assert "python -m train --model edge --seed 0" in card
     assert load_bundle(bundle).manifest.name == "edge"  # the card is no part of what is sealed
 
