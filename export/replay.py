@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import redirect_stderr
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from functools import reduce
 from io import StringIO
@@ -128,10 +128,11 @@ class Replay:
         )
 
 
-def replay(
+@contextmanager
+def replaying(
     clip: Clip, readers: Readers, load: Callable[[], Readers] | None = None, processes: int | None = None
-) -> list[Replay]:
-    """Read each frame with every classifier, tracking and all.
+) -> Iterator[Callable[[], list[Replay]]]:
+    """Read each frame with every classifier, tracking and all; other processes begin at once, beside what is done here.
 
     Args:
         clip: what to read.
@@ -141,23 +142,24 @@ def replay(
         processes: that read at a time where no frame depends on another: two at the most by default, as far as the
             clip is worth their start. The result does not depend on it.
 
-    Returns:
-        A comparison with the float model for each artifact.
-
-    Raises:
-        BackendError: a process was ended before it had read its frames.
+    Yields:
+        What waits for the last frame and gives a comparison with the float model for each artifact. It raises
+        BackendError where a process was ended before it had read its frames.
     """
     if processes is None:
         processes = min(clip.count // _WORTH, _MOST)
     if clip.moving or load is None or processes < 2:
-        return _sums(clip, map(_Comparing(clip, readers), range(clip.count), clip.frames))
+        yield lambda: _sums(clip, map(_Comparing(clip, readers), range(clip.count), clip.frames))
+        return
     # Not forked: OpenCV's threads, where this process has started them, leave a forked child waiting forever.
-    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _begin, (clip, load))
     try:
-        with ProcessPoolExecutor(processes, context, _begin, (clip, load)) as pool:
-            return _sums(clip, pool.map(_read, range(clip.count)))
+        frames = pool.map(_read, range(clip.count))
+        yield lambda: _sums(clip, frames)
     except BrokenProcessPool as error:
         raise BackendError(f"a process that read {clip.name} was ended; free memory, and verify again") from error
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _sums(clip: Clip, frames: Iterable[list[Replay]]) -> list[Replay]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 
@@ -16,7 +17,7 @@ from export.findings import Comparison, Flip, KernelComparison, Verification
 from export.inside import IMAGES, by_layer, weight_breaches
 from export.limits import ANY, LimitSet, ReplayLimits
 from export.parity import Logits, compare, spread
-from export.replay import Readers, Replay, replay
+from export.replay import Readers, Replay, replaying
 from export.samples import InputSet
 from runtime.backends import ArtifactClassifier
 from runtime.bundle import Bundle
@@ -28,7 +29,7 @@ VARIANT_COUNT = 5_000
 def verify(
     bundle: Bundle,
     reference: ArtifactClassifier,
-    sets: Sequence[InputSet],
+    sets: Iterable[InputSet],
     clips: Iterable[Clip],
     limits: LimitSet,
 ) -> Verification:
@@ -37,7 +38,7 @@ def verify(
     Args:
         bundle: what to verify.
         reference: the float model, from ``reference_classifier``.
-        sets: what to ask; other kernels are asked the beginning of the first.
+        sets: what to ask, while the clips are read already; other kernels are asked the beginning of the first.
         clips: to be read by the whole pipeline.
         limits: what may differ.
 
@@ -51,19 +52,23 @@ def verify(
     kernels: list[KernelComparison] = []
     flips: list[Flip] = []
     failed: list[Failure] = []
-    for images in sets:
-        expected = images.ask(reference.logits, "float model")
-        answers = {name: images.ask(each.logits, name) for name, each in compared.items()}
-        found = [_compare(images, reference, expected, compared[name], answers[name], limits) for name in answers]
-        broke = [each.parity.artifact for each in found if each.parity.breaches]
-        failed += [(images, compared[name], answers[name]) for name in broke]
-        comparisons += found
-        flips += _flips(images, reference, expected, compared, answers)
-        if images is sets[0]:
-            kernels = _kernels(bundle, images, compared, answers, limits)
-    errors, mended = by_layer(bundle, sound(artifacts, failed), sets[0].images[:IMAGES]) if sets else ([], [])
+    asked: list[InputSet] = []
     readers, load = Readers(reference, compared), partial(_readers, bundle, kind)
-    replays = [each for clip in clips for each in replay(clip, readers, load)]
+    with ExitStack() as stack:
+        pending = [stack.enter_context(replaying(clip, readers, load)) for clip in clips]
+        for images in sets:
+            expected = images.ask(reference.logits, "float model")
+            answers = {name: images.ask(each.logits, name) for name, each in compared.items()}
+            found = [_compare(images, reference, expected, compared[name], answers[name], limits) for name in answers]
+            broke = [each.parity.artifact for each in found if each.parity.breaches]
+            failed += [(images, compared[name], answers[name]) for name in broke]
+            comparisons += found
+            flips += _flips(images, reference, expected, compared, answers)
+            asked.append(images)
+            if images is asked[0]:
+                kernels = _kernels(bundle, images, compared, answers, limits)
+        errors, mended = by_layer(bundle, sound(artifacts, failed), asked[0].images[:IMAGES]) if asked else ([], [])
+        replays = [each for finish in pending for each in finish()]
     breaches = [
         *broken,
         *(f"{each.images}: {line}" for each in comparisons for line in each.parity.breaches),
@@ -75,7 +80,7 @@ def verify(
         bundle,
         kind,
         limits,
-        tuple(sets),
+        tuple(asked),
         tuple(comparisons),
         tuple(kernels),
         tuple(flips),

@@ -127,7 +127,7 @@ def _verify(
         "none": lambda: none_set(data(), options.gate_count // NONE_SHARE),
         "mnist": lambda: mnist_set(data()),
     }
-    sets = [makers[name]() for name in SETS if name in names and (name != "none" or knows_none)]
+    sets = (makers[name]() for name in SETS if name in names and (name != "none" or knows_none))
     clips = [clip(name, data, options.frames) for name in CLIPS if name in names]
     found = verify(bundle, reference_classifier(bundle, options.reference), sets, clips, limits)
     values = report_values(found)

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from time import sleep
 
 import numpy as np
 import numpy.typing as npt
@@ -8,7 +12,7 @@ import pytest
 from scipy.stats import binom
 
 from export.clips import Clip, ClipFrame
-from export.replay import Readers, Replay, pair_readings, replay
+from export.replay import Readers, Replay, pair_readings, replaying
 from runtime.errors import BackendError
 from runtime.pages import DrawnDigit
 from runtime.scoring import Score
@@ -48,6 +52,13 @@ class Says:
 def clip(count: int = 4, luma: Image | None = None, moving: bool = True) -> Clip:
     seen = ClipFrame(page() if luma is None else luma, [DrawnDigit("1", box, "") for box in BARS])
     return Clip("some clip", count, [seen] * count, moving)
+
+
+def replay(
+    clip: Clip, readers: Readers, load: Callable[[], Readers] | None = None, processes: int | None = None
+) -> list[Replay]:
+    with replaying(clip, readers, load, processes) as finish:
+        return finish()
 
 
 class TestReplay:
@@ -144,6 +155,24 @@ def two_readers() -> Readers:
     return Readers(Says(1), {"honest": Says(1, sure=0.8), "wrong": Says(1, last=7)})
 
 
+class Notes(Says):
+    """Says 1, slowly, and writes a letter for each frame."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(1)
+        self._path = path
+
+    def probabilities(self, crops: Image) -> npt.NDArray[np.float32]:
+        with self._path.open("a") as file:
+            file.write("x")
+        sleep(0.05)
+        return super().probabilities(crops)
+
+
+def notes(path: Path) -> Readers:
+    return Readers(Notes(path), {})
+
+
 def dies() -> Readers:
     os._exit(1)
 
@@ -176,6 +205,14 @@ class TestSeveralProcesses:
     def test_one_that_is_ended_is_one_line(self) -> None:
         with pytest.raises(BackendError, match="a process that read some clip was ended; free memory"):
             replay(clip(moving=False), two_readers(), dies, processes=2)
+
+    def test_they_begin_at_once_and_leave_the_rest_unread_when_nobody_waits_for_it(self, tmp_path: Path) -> None:
+        frames = Clip("some clip", 200, [ClipFrame(page(), [])] * 200, False)
+        noting = partial(notes, tmp_path / "read")
+        with replaying(frames, Readers(Says(1), {}), noting, processes=2):
+            while not (tmp_path / "read").exists():
+                sleep(0.01)
+        assert (tmp_path / "read").stat().st_size < 100
 
     def test_a_clip_that_moves_is_read_in_order_by_this_one(self) -> None:
         assert told(replay(clip(), two_readers(), dies, processes=2)) == told(replay(clip(), two_readers()))
