@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -103,6 +103,44 @@ class Cutter:
         cv2.fillPoly(mask, outlines, 255, cv2.LINE_8, 4)
         cv2.polylines(mask, outlines, True, 255, rim, cv2.LINE_8, 4)
         return mask
+
+
+class Candidates:
+    """What of a frame's ink may be a digit; each is cut out once it is asked for."""
+
+    def __init__(self, cutter: Cutter, alternatives: Sequence[tuple[int, Alternative]]) -> None:
+        """Take ``alternatives``, each with the number of its group: they exclude each other where they share ink."""
+        self._cutter, self._alternatives = cutter, alternatives
+        self._cut: dict[int, Crop | None] = {}
+
+    def all(self) -> list[Crop]:
+        """Every crop."""
+        return self._crops(range(len(self._alternatives)))
+
+    def wholes(self) -> list[Crop]:
+        """Crops of connected ink, and of pieces that may be of one digit."""
+        return self._crops(i for i, (_, each) in enumerate(self._alternatives) if each.parts == each.whole)
+
+    def parts(self, settled: Sequence[Crop] = ()) -> list[Crop]:
+        """Crops of what connected ink was taken apart into, but for that of crops whose answer is settled."""
+        known: dict[int, list[frozenset[int]]] = {}
+        for crop in settled:
+            known.setdefault(crop.group, []).append(crop.parts)
+        return self._crops(
+            i
+            for i, (group, each) in enumerate(self._alternatives)
+            if each.parts != each.whole and not any(each.parts <= parts for parts in known.get(group, ()))
+        )
+
+    def _crops(self, indices: Iterable[int]) -> list[Crop]:
+        found = []
+        for i in indices:
+            if i not in self._cut:
+                group, alternative = self._alternatives[i]
+                self._cut[i] = self._cutter.cut(alternative, group)
+            if (crop := self._cut[i]) is not None:
+                found.append(crop)
+        return found
 
 
 def _alone(pieces: Sequence[Piece]) -> set[int]:

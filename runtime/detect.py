@@ -2,9 +2,9 @@
 
 Four steps, each a file. Ink: what stands out from its paper, in a search image of at most 640 pixels (``ink``). Taking
 apart: connected ink that may be more than one digit (``separate``). Putting together: pieces that may be of one digit,
-a stroke that broke, a bar beside its stem. Crops: each piece, union or run of atoms that may be a digit, cut from the
-full-resolution frame (``cut``); those that share ink are alternatives in one group, and the recognizer keeps the
-best-scoring cover.
+a stroke that broke, a bar beside its stem. Candidates: each piece, union or run of atoms that may be a digit, to be cut
+from the full-resolution frame (``cut``); those that share ink are alternatives in one group, and the recognizer keeps
+the best-scoring cover.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from runtime.cut import Alternative, Cutter
+from runtime.cut import Alternative, Candidates, Cutter
 from runtime.ink import Ink, InkSettings, Piece
 from runtime.separate import SeparateSettings, separate
 from runtime.values import Box, Crop, Image, Polarity
@@ -49,7 +49,7 @@ class Detection:
     """What was found in a frame.
 
     Attributes:
-        crops: candidates; alternatives share a ``group``.
+        candidates: what may be a digit.
         ink: boxes of all ink as tall as a digit or taller, words' too, and its polarity.
         dropped: candidates beyond ``max_candidates``.
         small: pieces of ink too small to be a digit.
@@ -57,23 +57,28 @@ class Detection:
         noise: standard deviation of the sensor's noise, in gray levels.
     """
 
-    crops: tuple[Crop, ...]
+    candidates: Candidates
     ink: tuple[tuple[Box, Polarity], ...]
     dropped: int
     small: int
     brightness: float
     noise: float
 
+    @property
+    def crops(self) -> tuple[Crop, ...]:
+        """All candidates, cut out; alternatives share a ``group``."""
+        return tuple(self.candidates.all())
+
 
 def detect(luma: Image, settings: DetectSettings = DetectSettings()) -> Detection:
-    """Find and cut out whatever may be a digit.
+    """Find whatever may be a digit.
 
     Args:
         luma: uint8 (height, width), any size.
         settings: what counts as ink.
 
     Returns:
-        Crops whose boxes are in ``luma``'s pixels, and what the frame was like.
+        Candidates, whose crops' boxes are in ``luma``'s pixels, and what the frame was like.
     """
     height, width = luma.shape
     scale = min(settings.side / max(height, width), 1.0)
@@ -97,11 +102,9 @@ def detect(luma: Image, settings: DetectSettings = DetectSettings()) -> Detectio
         candidates.sort(key=lambda c: -max(piece.box.height for piece in c[1].pieces))
         candidates = sorted(candidates[: settings.max_candidates], key=lambda c: c[0])
     cutter = Cutter(luma, ink)
-    cut = (cutter.cut(alternative, group) for group, alternative in candidates)
-    crops = [crop for crop in cut if crop is not None]
     small = sum(max(piece.box.width, piece.box.height) < settings.min_height for piece in pieces)
     return Detection(
-        tuple(crops),
+        Candidates(cutter, candidates),
         tuple((cutter.to_frame(piece.box), piece.polarity) for piece in tall),
         dropped,
         small,

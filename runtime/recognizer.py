@@ -16,6 +16,7 @@ from runtime.context import apart_from, doubtful, without_nested
 from runtime.detect import Detection, DetectSettings, detect
 from runtime.errors import UsageError
 from runtime.numbers import group_numbers
+from runtime.preprocess import FIELD
 from runtime.track import Candidate, Tracked, Tracker, TrackSettings
 from runtime.values import Box, Crop, Frame, Image, Prediction, Reading, Result
 
@@ -76,10 +77,16 @@ class Recognizer:
         started = perf_counter()
         luma, offset = self._view(frame)
         detection = self._find(luma, self._settings.detect)
-        detected = perf_counter()
-        crops = detection.crops
-        pixels = np.stack([crop.pixels for crop in crops]) if crops else np.empty((0, 28, 28), np.uint8)
-        probabilities = self._classifier.probabilities(pixels)
+        crops = detection.candidates.wholes()
+        cut = perf_counter()
+        probabilities = self._ask(crops)
+        asked = perf_counter()
+        sure = np.flatnonzero(probabilities[:, self._digits].max(axis=1, initial=0) >= _SETTLED).tolist()
+        parts = detection.candidates.parts([crops[i] for i in sure])
+        cut += perf_counter() - asked
+        if parts:
+            crops += parts
+            probabilities = np.concatenate([probabilities, self._ask(parts)])
         classified = perf_counter()
         kept = _best_covers(crops, probabilities[:, self._digits])
         candidates = [Candidate(_shift(crops[i].box, offset), probabilities[i], crops[i].pixels) for i in kept]
@@ -112,8 +119,8 @@ class Recognizer:
             unsure += doubted
             numbers = group_numbers(readings, [*other, *(reading.box for reading in unsure)])
         milliseconds = {
-            "detect": (detected - started) * 1e3,
-            "classify": (classified - detected) * 1e3,
+            "detect": (cut - started) * 1e3,
+            "classify": (classified - cut) * 1e3,
             "total": (perf_counter() - started) * 1e3,
         }
         return Result(
@@ -123,6 +130,11 @@ class Recognizer:
             milliseconds,
             "" if readings else _why_nothing(luma, detection, bool(unsure)),
         )
+
+    def _ask(self, crops: Sequence[Crop]) -> npt.NDArray[np.float32]:
+        """Probabilities of crops: (n, labels)."""
+        pixels = np.stack([crop.pixels for crop in crops]) if crops else np.empty((0, FIELD, FIELD), np.uint8)
+        return self._classifier.probabilities(pixels)
 
     def _view(self, frame: Frame) -> tuple[Image, tuple[int, int]]:
         """The part of the frame to look at, and where its corner is."""
@@ -207,6 +219,7 @@ def _best_cover(members: list[int], crops: Sequence[Crop], scores: npt.NDArray[n
     return sorted(max(covers.values())[1])
 
 
+_SETTLED = 0.9  # score of ink that is not taken apart
 _LIKELY, _SURE = 0.5, 0.999  # scores of a crop that is a digit rather than none, and of one that can be nothing else
 _EXPLAINED, _EXPLAINED_BY_SURE = 0.8, 0.5  # share of a cut piece's ink that its digits must hold, where one is sure
 _ALIKE = 1e-4  # scores that differ by rounding
@@ -214,8 +227,9 @@ _ALIKE = 1e-4  # scores that differ by rounding
 
 def _why_nothing(luma: Image, detection: Detection, unsure: bool) -> str:
     """Why no digit was read, in a few words that say what to do."""
-    if detection.crops:
-        if _sharpness(luma, [crop.box for crop in detection.crops]) < _SHARP:
+    wholes = detection.candidates.wholes()
+    if wholes:
+        if _sharpness(luma, [crop.box for crop in wholes]) < _SHARP:
             return "blurred: hold still, or focus"
         return "unsure: write more clearly, or move closer" if unsure else "no digit in view"
     if detection.brightness < _DARK:

@@ -142,6 +142,15 @@ def test_two_parts_that_are_digits_are_both_read() -> None:
     assert labels(read(page(STEM, SMALL), BarReader({"3": 0.95, "1": 0.9, "2": 0.9})).readings) == "3"
 
 
+@pytest.mark.parametrize(("sure", "apart"), [(0.95, False), (0.8, True)])
+def test_only_ink_that_is_no_sure_digit_is_taken_apart(sure: float, apart: bool) -> None:
+    luma = page(bar(2, 100, 100), bar(2, 134, 100))
+    luma[128:132, 118:134] = INK  # together the digit 7, and wide enough for two
+    classifier = BarReader({"7": sure})
+    assert labels(read(luma, classifier).readings) == "7"
+    assert (classifier.asked > 1) is apart
+
+
 def test_no_ink_is_read_twice() -> None:
     result = read(page(STEM, FLAG), BarReader({"5": 0.9, "1": 0.9}), min_confidence=0.0)
     whole = [reading for reading in result.readings if reading.box.iou(STEM.union(FLAG)) > 0.8]
