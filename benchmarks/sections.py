@@ -205,7 +205,7 @@ def _frames(report: Report) -> Section:
         tables.append(others)
     notes = {
         "right": "drawn digits read as what they are; wrong: as another; new: readings where no digit is",
-        "crops": "candidates that the detector cut out",
+        "crops": "candidates, before any that is no digit is taken apart",
         "luma": "color to gray; a camera that delivers gray does not pay it",
         "detect": "find ink, cut it out, place it as the model wants it",
         "classify": "probabilities of all crops",

@@ -204,7 +204,8 @@ def classifier_subject(spec: Spec, workload: Workload) -> Subject:
             # Tracks settle within a few frames; what is counted as read is what stands there then.
             readings = [recognizer(to_frame(frame.picture, 0, 0.0)).readings for _ in range(5)][-1]
             operations[operation] = _staged(recognizer, frame.picture)
-            read[operation] = _counts(frame, readings, len(detect(to_frame(frame.picture, 0, 0.0).luma).crops))
+            wholes = detect(to_frame(frame.picture, 0, 0.0).luma).candidates.wholes()
+            read[operation] = _counts(frame, readings, len(wholes))
         else:
             reads = _tutorial(reader, classifier, bare.call, bundle.manifest.labels)
             operations[operation] = _timed(reads, [frame.picture])
