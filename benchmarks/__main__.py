@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -136,6 +137,7 @@ def _benchmarks(options: argparse.Namespace) -> int:
     wanted = BENCHMARKS if options.benchmark == "all" else (options.benchmark,)
     folders = [folder for folder in (options.frames, options.photos) if folder] or [DRAWN]
     labeled = {folder: read_labels(folder) for folder in folders} if "camera" in wanted else {}
+    _check_limits(options, wanted)
     if options.sheet:
         check_sheet(options.sheet)
     if options.out:
@@ -161,6 +163,18 @@ def _benchmarks(options: argparse.Namespace) -> int:
             output.write(to_json(report))
     verdict = judge(report)
     return 1 if verdict is not None and verdict.best is None else 0
+
+
+def _check_limits(options: argparse.Namespace, wanted: Sequence[str]) -> None:
+    """Raise UsageError for a limit that nothing would be held to."""
+    if options.max_ms is not None and "pipeline" not in wanted:
+        raise UsageError(f"--max-ms is for a whole frame, which {options.benchmark} does not time; run pipeline or all")
+    asked = options.max_kb is not None or options.min_accuracy is not None
+    if asked and not {"latency", "pipeline"} & set(wanted):
+        raise UsageError(
+            f"--max-kb and --min-accuracy choose among what is timed, and {options.benchmark} times nothing; "
+            "run latency, pipeline or all"
+        )
 
 
 def _run(asked: Options, options: argparse.Namespace, tables: TextIO) -> Report:

@@ -20,6 +20,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.candidates import REFERENCE
+from benchmarks.output import JsonOutput
 from benchmarks.report import Report, Series, read_report
 from benchmarks.subjects import PIPELINE
 from benchmarks.summary import flatten, percentile, session_logs
@@ -121,12 +122,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _compare(options: argparse.Namespace) -> int:
     found = compare(read_report(options.before), read_report(options.after), options.tolerance)
-    if options.json == "-":
-        print(json.dumps(asdict(found), indent=1))
-    else:
+    if options.json != "-":
         print(to_text([section(found, options.tolerance)]))
-        if options.json is not None:
-            Path(options.json).write_text(json.dumps(asdict(found), indent=1) + "\n", encoding="utf-8")
+    if options.json is not None:
+        with JsonOutput(options.json) as output:
+            output.write(json.dumps(asdict(found), indent=1) + "\n")
     return 1 if found.regressed else 0
 
 

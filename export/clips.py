@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -106,9 +107,13 @@ def rendered_clip(data: Mnist, folder: Path, count: int = FRAMES, processes: int
             if folder.exists() and any(folder.iterdir()) and not mark.is_file():
                 raise SinkError(f"the folder {folder} holds no rendered frames; name another with --frames")
             shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
-            write_scenes(folder, settings, digits, processes)
-            mark.write_text(origin.hexdigest())
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            # Under its name only once it is whole: one that was stopped leaves nothing in its way.
+            with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
+                partial = Path(scratch) / folder.name
+                write_scenes(partial, settings, digits, processes)
+                (partial / _MADE_FROM).write_text(origin.hexdigest())
+                partial.rename(folder)
         entries = json.loads((folder / LABELS).read_text(encoding="utf-8"))
     except OSError as error:
         raise SinkError(f"cannot write frames into {folder} ({error}); name another with --frames") from error

@@ -110,6 +110,7 @@ def make_archive(model: str, system: str, backend: str, out: Path, fetch: Callab
     bundle.golden()
     for artifact in bundle.manifest.artifacts:
         bundle.read(artifact)
+    bundle.artifact(backend, "int8")  # which the service reads with
     name = f"edge-digits-{bundle.manifest.name}-{system}-{backend}"
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / name

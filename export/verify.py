@@ -120,6 +120,8 @@ def _verify(
     started = time.perf_counter()
     limits = load_limits(options.limits)
     bundle = load_bundle(options.model)
+    if "none" not in bundle.manifest.labels and names == ["none"]:
+        raise UsageError(f"--sets is none, but {bundle.manifest.name} knows digits alone; name another set")
     data = cache(lambda: load(options.data))
     knows_none = "none" in bundle.manifest.labels
     makers = {

@@ -42,9 +42,7 @@ from runtime.preprocess import FIELD, PREPROCESS_VERSION, preprocess
 from runtime.values import Image
 from train.crops import LabeledCrops
 from train.data import LABELS, NONE, Mnist
-
-ACCEPT, UNSURE = 0.7, 0.35
-"""Confidence from which a digit is read, and from which ink is shown as a possible digit."""
+from train.inputs import ACCEPT, UNSURE
 
 _CARD = "README.md"
 _FLOAT_MODEL = "model.keras"

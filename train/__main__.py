@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     given = list(sys.argv[1:] if argv is None else argv)
     options = _parser().parse_args(given)
-    if options.workers > 1 and "TF_CONFIG" not in os.environ:
+    if options.workers > 1 and "TF_CONFIG" not in os.environ and not options.extra:
         return run_command(lambda: start([*given, "--workers", "1"], options.workers))
     return run_command(lambda: _extra(options) if options.extra else _train(options))
 
@@ -209,7 +209,7 @@ def _run(
     augmentation = replace(usual, **dict.fromkeys(without, 0.0))
     resume = options.resume
     if resume and options.seeds:  # some are finished, one was stopped, the rest not begun
-        done = finished(settings, augmentation, run)
+        done = finished(settings, augmentation, crops, run)
         if done:
             return dict(done["epochs"][-1])
         resume = (run / "checkpoint.keras").is_file()
@@ -240,8 +240,8 @@ def _kinds(text: str) -> list[str]:
 
 def _extra(options: argparse.Namespace) -> int:
     _check(options)
-    if options.resume or options.without or options.seeds or options.recipe != "full":
-        raise UsageError("--extra takes none of --resume, --without, --seeds and --recipe")
+    if options.resume or options.without or options.seeds or options.recipe != "full" or options.workers > 1:
+        raise UsageError("--extra takes none of --resume, --without, --seeds, --recipe and --workers")
     require(*TRAINING)
     path, images = keras_model(options.model), load_images(str(options.extra))
     data = load_mnist(options.data)

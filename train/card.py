@@ -128,6 +128,19 @@ def _made_of(bundle: Bundle) -> list[str]:
     settings = training.get("settings", {})
     name = bundle.manifest.name
     epochs, batch, seed = (settings.get(key, "?") for key in ("epochs", "batch", "seed"))
+    settings_at = "every setting is in `manifest.json`"
+    settings_at += f", revision {provenance['revision'][:12]}." if provenance.get("revision") else "."
+    if settings.get("recipe") == "extra":
+        base = settings.get("model", "?")
+        return [
+            f"**Data** What `{base}` was made of, and {settings.get('pictures', '?')} pictures of somebody's own; "
+            "MNIST's digits among them, so that none is forgotten.",
+            "",
+            f"**Recipe** `{base}` trained on for {epochs} rounds, seed {seed}; {settings_at}",
+            "",
+            f"**Make it again** `python -m train --extra DIR --model {base} --seed {seed}` with the folder of those "
+            "pictures, then the `python -m export` that it names.",
+        ]
     data = "MNIST's training images"
     recipe = ""
     if "none" in bundle.manifest.labels:
@@ -140,8 +153,7 @@ def _made_of(bundle: Bundle) -> list[str]:
     return [
         f"**Data** {data}. 5,000 training images chose the recipe; the test set only reports.",
         "",
-        f"**Recipe** {epochs} epochs of {batch} pictures a step, seed {seed}; every setting is in `manifest.json`"
-        + (f", revision {provenance['revision'][:12]}." if provenance.get("revision") else "."),
+        f"**Recipe** {epochs} epochs of {batch} pictures a step, seed {seed}; {settings_at}",
         "",
         f"**Make it again** `python -m train --model {settings.get('model', name)}{recipe} --seed {seed}`, then "
         f"`python -m export --model {name}`. The same seed gives the same weights on the same "

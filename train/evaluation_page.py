@@ -144,7 +144,7 @@ def _recall_plot(found: Evaluation) -> str:
     worst = sorted(found.classes, key=lambda each: each.average_precision)[:3]
     colors = dict(zip((each.label for each in worst), (ORANGE, BLUE, PURPLE), strict=False))
     # Down to where the worst class's precision and recall meet, and as much again.
-    meeting = min(float(np.minimum(curve.x, curve.y).max()) for curve in found.curves.values())
+    meeting = min((float(np.minimum(curve.x, curve.y).max()) for curve in found.curves.values()), default=1.0)
     floor = max(1 - 3 * (1 - meeting) - 0.002, 0)
 
     def draw(axes: Axes) -> None:

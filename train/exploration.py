@@ -90,7 +90,8 @@ def suspects(model: Model, images: LabeledImages, count: int) -> list[Suspect]:
     truth = images.labels.astype(np.int64)
     probabilities = model.probabilities(model.logits(images.images), camera=bool((truth == len(LABELS) - 1).any()))
     rows = np.arange(len(truth))
-    own = probabilities[rows, truth]
+    known = np.minimum(truth, probabilities.shape[1] - 1)
+    own = np.where(known == truth, probabilities[rows, known], 0.0)  # a model of digits alone never says none
     margins = own - probabilities.max(axis=1)
     answers = probabilities.argmax(axis=1)
     worst = [int(i) for i in np.argsort(margins, kind="stable")[:count] if margins[i] < 0]

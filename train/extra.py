@@ -149,7 +149,8 @@ def train_extra(
     hold_back_none(network, -base.none_prior)  # what it was trained as
     old = network.get_weights()
     history: dict[str, Any] = {
-        "settings": asdict(settings) | {"model": path.parent.name, "none_margin": base.none_prior, "recipe": "extra"},
+        "settings": asdict(settings)
+        | {"model": path.parent.name, "none_margin": base.none_prior, "recipe": "extra", "pictures": len(own.labels)},
         "augmentation": asdict(AugmentSettings()),
         "crops": None,
         "epochs": [],
@@ -182,7 +183,10 @@ def _fit(
     usual = AugmentSettings()
     first = _digits(data, settings, rng)
     # Drawn digits and what is none are the same in every round, MNIST's digits are others.
-    material = gather(first, EpochSettings(none_pool=settings.digits), settings.epochs, usual, None, settings.seed)
+    knows_none = network.output_shape[-1] > NONE
+    epoch = EpochSettings(none_pool=settings.digits)
+    epoch = epoch if knows_none else replace(epoch, nones=0.0)
+    material = gather(first, epoch, settings.epochs, usual, None, settings.seed)
     drawn = material.digits[0][len(first[0]) :], material.digits[1][len(first[0]) :]
     repeated = min(settings.extra, 60 * len(own.labels))
     steps = -(-(sum(material.counts) + repeated) // settings.batch)

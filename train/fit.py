@@ -106,7 +106,7 @@ def fit(
     history: dict[str, Any] = {
         "settings": asdict(settings),
         "augmentation": asdict(augmentation),
-        "crops": {name: pool.sha256 for name, pool in crops._asdict().items()} if crops else None,
+        "crops": _fingerprints(crops),
         "epochs": [],
     }
     model = NETWORKS[settings.model](settings.epoch.labels)
@@ -151,15 +151,22 @@ def fit(
     return history
 
 
-def finished(settings: FitSettings, augmentation: AugmentSettings, run: Path) -> dict[str, Any] | None:
-    """The history of a run of these settings that has come to its end, or None."""
+def finished(
+    settings: FitSettings, augmentation: AugmentSettings, crops: CropPools | None, run: Path
+) -> dict[str, Any] | None:
+    """The history of a run of these settings, on these crops, that has come to its end, or None."""
     try:
         history = dict(json.loads((run / "history.json").read_text(encoding="utf-8")))
         ended = len(history["epochs"]) == settings.epochs and (run / "model.keras").is_file()
         same = history["settings"] | history["augmentation"] == asdict(settings) | asdict(augmentation)
+        same = same and history.get("crops") == _fingerprints(crops)
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return history if ended and same and not (run / "checkpoint.keras").is_file() else None
+
+
+def _fingerprints(crops: CropPools | None) -> dict[str, str] | None:
+    return {name: pool.sha256 for name, pool in crops._asdict().items()} if crops else None
 
 
 class _Recorder(keras.callbacks.Callback):

@@ -32,6 +32,9 @@ SPLITS = ("test", "validation", "train")
 
 Floats = npt.NDArray[np.float32]
 
+ACCEPT, UNSURE = 0.7, 0.35
+"""Confidence from which a digit is read, and from which ink is shown as a possible digit, unless a bundle says else."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabeledImages:
@@ -72,7 +75,7 @@ class Model:
     logits: Callable[[Image], Floats]
     temperature: float = 1.0
     none_prior: float = 0.0
-    accept: float = 0.6
+    accept: float = ACCEPT
 
     def probabilities(self, logits: Floats, *, camera: bool) -> Floats:
         """Softmax, for a world of digits or, with ``camera``, one in which what is no digit occurs."""

@@ -138,7 +138,7 @@ def _ladder(options: argparse.Namespace) -> int:
         settings = replace(settings, epochs=options.epochs or settings.epochs, limit=options.limit)
         for seed in options.seeds:
             job = Job(name, seed, options.out / name, settings.epochs)
-            is_done = finished(replace(settings, seed=seed), augmentation, job.run)
+            is_done = finished(replace(settings, seed=seed), augmentation, None, job.run)
             (done if is_done else waiting).append(job)
     if not options.finished:
         _train(waiting, options)

@@ -91,7 +91,8 @@ def class_figures(truth: npt.NDArray[np.integer], probabilities: Floats, labels:
         probabilities: (n, labels).
         labels: meaning of each column.
     """
-    table = confusion(truth, probabilities.argmax(axis=1), len(labels))
+    # A model of digits alone may be asked about what is none: that counts against the digits it takes it for.
+    table = confusion(truth, probabilities.argmax(axis=1), max(len(labels), int(truth.max()) + 1))
     found = []
     for i, label in enumerate(labels):
         if not table[i].sum():

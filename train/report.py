@@ -115,6 +115,8 @@ def _history(run: Path, named: bool) -> dict[str, Any] | None:
         return None
     try:
         history: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if "validation_accuracy" not in history["epochs"][0] and not named:
+            return None  # of python -m train --extra, which has no curves to draw
         history["epochs"][0]["validation_accuracy"]
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
         raise DataError(f"{path} is missing or broken ({error}); name the folder of a training with --run") from error

@@ -101,8 +101,10 @@ def embedding(model: keras.Model, images: Image) -> Floats:
 def embedding_map(features: Floats, seed: int = 0) -> Floats:
     """Places on a plane that keep neighbors together: float32 (n, 2), by t-SNE (L. van der Maaten, G. Hinton, 2008)."""
     perplexity = min(30.0, (len(features) - 1) / 3)
+    # Where nothing varies there are no principal components, and scikit-learn ends the process over them.
+    init = "pca" if np.ptp(features, axis=0).any() else "random"
     with threadpool_limits(1):  # more threads than free cores make it slower by far
-        return TSNE(init="pca", perplexity=perplexity, random_state=seed).fit_transform(features)
+        return TSNE(init=init, perplexity=perplexity, random_state=seed).fit_transform(features)
 
 
 def signed_picture(values: npt.NDArray[Any], largest: float | None = None) -> Image:

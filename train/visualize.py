@@ -19,6 +19,9 @@ from train.evaluate import add_data_option, write_files
 from train.inputs import Floats, LabeledImages, keras_model, load_images, place
 from train.packages import TRAINING, require
 
+_LEAST = 10
+"""Pictures that a map is made of, at the least."""
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns its exit code."""
@@ -63,8 +66,13 @@ def _visualize(options: argparse.Namespace) -> int:
     path = keras_model(options.model)
     images = load_images(options.on, options.data)
     title, image = _chosen(options, images)
-    if options.count < 10:
-        raise UsageError(f"--count is {options.count}; expected 10 or more, to make a map of")
+    if options.count < _LEAST:
+        raise UsageError(f"--count is {options.count}; expected {_LEAST} or more, to make a map of")
+    if len(images.labels) < _LEAST:
+        raise DataError(
+            f"{images.name} holds {len(images.labels)} pictures; expected {_LEAST} or more, to make a map of: "
+            "name a larger set with --on"
+        )
     from train.quiet import load_tensorflow
 
     load_tensorflow()

@@ -13,6 +13,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -112,21 +113,24 @@ def start(arguments: Sequence[str], count: int) -> int:
             settings = {"TF_CONFIG": json.dumps({"cluster": {"worker": addresses}, "task": task})}
             if "CUDA_VISIBLE_DEVICES" not in os.environ:
                 settings["CUDA_VISIBLE_DEVICES"] = str(index)
+            # Into a file: a pipe that nobody reads is full after some minutes of progress, and all would wait for it.
+            remarks = stack.enter_context(tempfile.TemporaryFile())
             process = subprocess.Popen(
                 [sys.executable, "-m", "train", *arguments],
                 env=os.environ | settings,
                 stdout=None if index == 0 else subprocess.DEVNULL,
-                stderr=None if index == 0 else subprocess.PIPE,
-                text=True,
+                stderr=None if index == 0 else remarks,
             )
             stack.callback(process.kill)
-            processes.append(process)
-        chief, *others = processes
-        remarks = [other.communicate()[1] for other in others]
+            processes.append((process, remarks))
+        (chief, _), *others = processes
+        for other, _ in others:
+            other.wait()
         code = chief.wait()
-        for other, remark in zip(others, remarks, strict=True):
+        for other, remarks in others:
             if code == 0 and other.returncode:
-                last = remark.strip().splitlines()[-1:] or ["no word"]
+                remarks.seek(0)
+                last = remarks.read().decode(errors="replace").strip().splitlines()[-1:] or ["no word"]
                 raise BackendError(f"a worker ended with {other.returncode}: {last[0]}")
     return code
 

@@ -207,6 +207,15 @@ def test_the_command_exits_with_1_on_a_regression(tmp_path: Path, capsys: pytest
     assert content["changes"][0]["verdict"] == "slower"
 
 
+def test_a_comparison_that_cannot_be_written_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "report.json"
+    path.write_text(to_json(run(1)), encoding="utf-8")
+    assert main([str(path), str(path), "--json", str(tmp_path / "absent" / "x.json")]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: cannot write --json")
+    assert error.count("\n") == 1
+
+
 @pytest.mark.parametrize("content", ["", "{}", '{"schema": 1}'])
 def test_what_is_no_report_is_told_in_one_line(
     content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -107,6 +107,21 @@ def test_what_cannot_work_is_told_in_one_line_before_anything_is_measured(
 
 
 @pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["latency", "--max-ms", "5"], "--max-ms is for a whole frame, which latency does not time"),
+        (["size", "--max-kb", "10"], "size times nothing; run latency, pipeline or all"),
+        (["camera", "--min-accuracy", "0.9"], "camera times nothing"),
+    ],
+)
+def test_a_limit_that_nothing_would_be_held_to_is_refused(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
         *(["weight"], ["--threads", "0"], ["--threads", "1,two"], ["--fast"], ["--max-kb", "-1"], ["--max-kb", "x"]),

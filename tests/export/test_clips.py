@@ -58,6 +58,21 @@ class TestRenderedFrames:
             render(drawn, tmp_path)
         assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
+    def test_rendering_that_was_stopped_leaves_nothing_behind(
+        self, drawn: Mnist, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def stop(folder: Path, *_: object) -> None:
+            folder.mkdir()
+            (folder / "clean-00000.jpg").touch()
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            patched.setattr("train.scenes.write_scenes", stop)
+            with pytest.raises(KeyboardInterrupt):
+                render(drawn, tmp_path / "frames")
+        assert list(tmp_path.iterdir()) == []
+        assert render(drawn, tmp_path / "frames").count == COUNT
+
     def test_a_folder_that_cannot_be_made_is_one_line(self, drawn: Mnist, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
         with pytest.raises(SinkError, match="cannot write frames into"):

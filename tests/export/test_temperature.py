@@ -8,11 +8,12 @@ from scipy.special import softmax
 
 from export.parity import Parities
 from export.temperature import fit_temperature
-from export.write_bundle import ACCEPT, UNSURE, _with_temperatures
+from export.write_bundle import _with_temperatures
 from runtime.backends import make_classifier
 from runtime.bundle import load_bundle
 from tests.crops import drawn_crops
 from train.data import NONE
+from train.inputs import ACCEPT, UNSURE
 
 
 @pytest.mark.parametrize("wanted", [0.5, 1.0, 2.5])

@@ -80,6 +80,15 @@ class TestTheReport:
         manifest = json.loads((folder / "manifest.json").read_text())
         assert values["calibration"] == manifest["provenance"]["calibration"]
 
+    def test_where_nothing_is_held_to_a_limit_it_does_not_say_to_ship(
+        self, folder: Path, drawn: Mnist, tmp_path: Path
+    ) -> None:
+        stdout = io.StringIO()
+        arguments = ["--model", str(folder), "--sets", "mnist", "--out", str(tmp_path)]
+        assert main(arguments, load=lambda _: drawn, clip=clip, stdout=stdout) == 0
+        assert "Nothing was held to a limit: what was asked is only reported." in stdout.getvalue()
+        assert json.loads((tmp_path / "parity.json").read_text())["ship"] is False
+
     def test_two_runs_write_the_same(
         self, ran: tuple[int, str, Path], folder: Path, drawn: Mnist, tmp_path: Path
     ) -> None:

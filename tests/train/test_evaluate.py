@@ -52,7 +52,7 @@ class TestEvaluate:
         assert found.auroc is None
 
     def test_what_is_no_digit_and_read_as_one_is_false(self) -> None:
-        found = evaluate(MODEL, labeled([(1, 1, 90), (10, 1, 70), (10, 10, 70), (10, 4, 50)])).reading
+        found = evaluate(MODEL, labeled([(1, 1, 90), (10, 1, 75), (10, 10, 70), (10, 4, 50)])).reading
         assert (found.false.count, found.false.of) == (1, 3)
         assert found.auroc == 1.0
 

@@ -40,6 +40,14 @@ def test_labels_that_the_model_denies_most_come_first() -> None:
     assert found[0].answer_probability > found[0].label_probability
 
 
+def test_a_model_of_digits_alone_doubts_what_is_none() -> None:
+    images = LabeledImages("one", np.zeros((1, 28, 28), np.uint8), np.array([10], np.uint8), ("a",))
+    logits = np.full((1, 10), 0, np.float32)
+    logits[0, 4] = 5
+    (found,) = suspects(Model("digits", LABELS[:10], lambda pictures: logits), images, 10)
+    assert (found.label, found.answer, found.label_probability) == ("none", "4", 0)
+
+
 def test_a_contact_sheet_has_a_row_for_each_class() -> None:
     images = squares()
     picture = contact_sheet(images, 4, np.random.default_rng(0))

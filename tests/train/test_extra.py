@@ -14,6 +14,7 @@ from train.data import Mnist
 from train.extra import ExtraResult, ExtraSettings, train_extra
 from train.extra_page import extra_page, extra_table
 from train.inputs import LabeledImages, keras_model, load_images, open_model
+from train.networks import NETWORKS
 
 SETTINGS = ExtraSettings(epochs=3, learning_rate=2e-3, digits=200, extra=1_500, frames=2)
 
@@ -67,6 +68,15 @@ def test_the_verdict_names_what_got_worse(result: tuple[ExtraResult, Path], tmp_
         "MNIST, validation digits",
         "rendered frames, F1 of digits",
     ]
+
+
+def test_a_model_of_digits_alone_is_not_taught_what_is_none(drawn: Mnist, tmp_path: Path) -> None:
+    path = tmp_path / "ten.keras"
+    NETWORKS["micro"](10).save(path)
+    short = replace(SETTINGS, epochs=1, digits=100, extra=200, frames=1)
+    found = train_extra(open_model(str(path)), path, upside_down(drawn, 60), drawn, short, tmp_path / "run")
+    assert found.trained == 40
+    assert len(open_model(str(tmp_path / "run")).labels) == 10
 
 
 def test_too_few_pictures_are_one_line(drawn: Mnist, tmp_path: Path) -> None:

@@ -46,6 +46,14 @@ def test_the_figures_of_a_class_are_those_of_its_row_and_column() -> None:
     assert zero.average_precision == pytest.approx((1 + 1 + 3 / 4) / 3)
 
 
+def test_what_is_none_counts_against_the_digits_that_it_is_taken_for() -> None:
+    truth = np.array([1, 1, 10, 10])
+    probabilities = np.eye(10)[[1, 1, 1, 2]]
+    (one,) = class_figures(truth, probabilities, tuple("0123456789"))
+    assert (one.recall.value, one.precision.value, one.f1) == pytest.approx((1, 2 / 3, 4 / 5))
+    assert class_figures(truth[2:], probabilities[2:], tuple("0123456789")) == []
+
+
 def test_pictures_of_equal_score_pass_a_threshold_together() -> None:
     curve = precision_recall(np.array([True, False, True]), np.array([0.5, 0.5, 0.5]))
     assert (list(curve.x), list(curve.y)) == ([1.0], [2 / 3])

@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from runtime.bundle import load_bundle
+from runtime.errors import DataError
 from tests.html import check_page
+from train.card import _made_of
 from train.comparison import work_of
-from train.report import main
+from train.report import _history, main
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -48,6 +51,20 @@ def test_a_bundle_gets_a_page_and_a_card(
     assert max(len(line) for line in card.splitlines() if not line.startswith("|")) <= 120
     assert "python -m train --model edge --seed 0" in card
     assert load_bundle(bundle).manifest.name == "edge"  # the card is no part of what is sealed
+
+
+def test_the_card_of_a_model_taught_somebodys_own_digits_says_so(tmp_path: Path) -> None:
+    bundle = load_bundle("edge")
+    settings = {"model": "edge", "recipe": "extra", "pictures": 67, "epochs": 10, "batch": 64, "seed": 0}
+    manifest = replace(bundle.manifest, name="own", provenance={"training": {"settings": settings}})
+    text = " ".join(_made_of(replace(bundle, manifest=manifest)))
+    assert "67 pictures of somebody's own" in text
+    assert "python -m train --extra DIR --model edge --seed 0" in text
+    # Its history has no curves to draw; of a run that was named they must be there.
+    (tmp_path / "history.json").write_text(json.dumps({"epochs": [{"loss": 0.1, "accuracy": 0.9, "seconds": 1}]}))
+    assert _history(tmp_path, named=False) is None
+    with pytest.raises(DataError, match="validation_accuracy"):
+        _history(tmp_path, named=True)
 
 
 def test_bundles_are_compared_on_one_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -130,6 +130,7 @@ def test_several_seeds_print_mean_and_spread_and_a_finished_one_is_not_repeated(
 def test_extra_says_before_training_what_it_cannot_use(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert "no subfolder" in refused(capsys, ["--extra", tmp_path, "--data", mnist_folder()], 1)
     assert "--seeds" in refused(capsys, ["--extra", tmp_path, "--seeds", "0-2"], 2)
+    assert "--workers" in refused(capsys, ["--extra", tmp_path, "--workers", "2"], 2)
 
 
 def test_an_unknown_option_is_wrong_usage() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from runtime.pages import draw_page
 from tests.html import check_page
+from train.data import Mnist
 from train.networks import NETWORKS
 from train.visualization import (
     embedding,
@@ -79,6 +80,10 @@ def test_a_map_keeps_neighbors_together() -> None:
     assert nearer.tolist() == [True] * 20 + [False] * 20
 
 
+def test_pictures_that_are_all_alike_have_a_map_too() -> None:
+    assert embedding_map(np.ones((12, 8), np.float32)).shape == (12, 2)
+
+
 def test_signs_are_told_by_color() -> None:
     picture = signed_picture(np.array([[1.0, 0.0, -1.0]]))
     (orange, white, blue) = picture[0].astype(int)
@@ -103,6 +108,13 @@ class TestTheCommand:
         arguments = ["--image", str(tmp_path / "photo.jpg"), "--on", str(archive), "--count", "20"]
         assert main([*arguments, "--out", str(tmp_path)]) == 0
         assert "photo.jpg: 5 (" in capsys.readouterr().out
+
+    def test_too_few_pictures_for_a_map_are_one_line(
+        self, drawn: Mnist, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        np.savez(tmp_path / "few.npz", images=drawn.train_images[:5], labels=drawn.train_labels[:5])
+        assert main(["--on", str(tmp_path / "few.npz"), "--digit", "3", "--out", str(tmp_path)]) == 1
+        assert "few holds 5 pictures; expected 10 or more" in capsys.readouterr().err
 
     def test_a_photo_of_nothing_is_one_line(
         self, archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

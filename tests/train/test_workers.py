@@ -9,7 +9,7 @@ import pytest
 
 from runtime.errors import UsageError
 from tests.mnist import mnist_folder
-from train.workers import connect
+from train.workers import connect, start
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -51,6 +51,27 @@ def test_a_broken_configuration_is_one_line_that_shows_the_form(monkeypatch: pyt
     with pytest.raises(UsageError, match="TF_CONFIG is not") as caught:
         connect()
     assert "\n" not in str(caught.value)
+
+
+def test_what_workers_say_holds_none_of_them_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # One says more than a pipe holds, and the others wait for it, as they do for each other's gradients.
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "__init__.py").touch()
+    (tmp_path / "train" / "__main__.py").write_text(
+        "import json, os, sys, time\n"
+        "from pathlib import Path\n"
+        'index = json.loads(os.environ["TF_CONFIG"])["task"]["index"]\n'
+        "if index == 2:\n"
+        '    sys.stderr.write("x" * 300_000)\n'
+        '    Path("said").touch()\n'
+        "patience = time.monotonic() + 20\n"
+        'while not Path("said").exists() and time.monotonic() < patience:\n'
+        "    time.sleep(0.01)\n"
+        'sys.exit(0 if Path("said").exists() else "waited in vain")\n'
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    assert start([], 3) == 0
 
 
 def test_without_a_configuration_there_are_no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
