@@ -97,7 +97,7 @@ def _read(
     recognizer = Recognizer(classifier, recognizer_settings(options, track=track))
     with ExitStack() as stack:
         stack.enter_context(source)
-        outputs = open_outputs(options, source, stdout, stack)
+        outputs = open_outputs(options, source, stdout, stack, lambda: signals.asked)
         window = outputs.window
         if window and isinstance(source, LiveSource):
             source.while_waiting = partial(_idle, source, window)
@@ -109,6 +109,7 @@ def _read(
             max_frames=options.max_frames,
             stop=lambda: outputs.stop_asked,
             truth=source.truth if isinstance(source, DemoSource) else None,
+            passed_over=outputs.monitor.pass_over,
         )
     _report(summary, outputs.monitor, sys.stderr if options.json == "-" else stdout)
     return 1 if summary.unfit or (source.dropped and not source.live) else 0

@@ -161,8 +161,9 @@ def open_stream(url: str) -> cv2.VideoCapture:
 
 
 def without_password(url: str) -> str:
-    """The address as it may be shown: the password in ``rtsp://user:password@host/…`` is left out."""
-    return re.sub(r"(?<=://)([^/@:]*):[^/@]*@", r"\1@", url)
+    """The address as it may be shown: without the password before ``@``, and without all that stands behind ``?``."""
+    shown = re.sub(r"(?<=://)([^/?#:]*):[^/?#]*@", r"\1@", url)
+    return re.sub(r"\?.*", "?…", shown)
 
 
 class PicameraCapture:
@@ -176,7 +177,7 @@ class PicameraCapture:
             make_camera: what makes a Picamera2; the real one by default.
 
         Raises:
-            SourceError: Picamera2 is not installed, or finds no camera.
+            SourceError: Picamera2 is not installed, finds no camera, or cannot do what is asked of it.
         """
         make_camera = make_camera or _picamera2()
         try:
@@ -195,16 +196,24 @@ class PicameraCapture:
         if not settings.color:
             streams["lores"] = {"size": settings.size, "format": "YUV420"}
         self._size, self._color = settings.size, settings.color
-        self._camera.configure(self._camera.create_video_configuration(**streams, controls=controls))
-        self._camera.start()
+        try:
+            self._camera.configure(self._camera.create_video_configuration(**streams, controls=controls))
+            self._camera.start()
+        except (RuntimeError, ValueError) as error:
+            self._camera.close()
+            raise SourceError(
+                f"Picamera2 does not start ({error}): try --size 640x480, and leave out --focus and --exposure"
+            ) from error
 
     def read(self) -> tuple[bool, Image | None]:
         """Wait for the next picture: uint8 BGR (H, W, 3); luma (H, W) where no color is needed."""
-        if self._color:
-            return True, self._camera.capture_array("main")
+        try:
+            picture = self._camera.capture_array("main" if self._color else "lores")
+        except RuntimeError:
+            return False, None
         # Luma in the first rows, the two halves of chroma below; rows may be padded.
         width, height = self._size
-        return True, self._camera.capture_array("lores")[:height, :width]
+        return True, picture if self._color else picture[:height, :width]
 
     def release(self) -> None:
         """Stop the camera and free it for others."""

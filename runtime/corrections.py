@@ -143,7 +143,11 @@ class LabeledFolder:
             SinkError: it cannot be read.
         """
         content = io.BytesIO()
-        with self._lock, write_errors(f"a copy of {self.folder}"), zipfile.ZipFile(content, "w") as archive:
+        with (
+            self._lock,
+            write_errors(f"a copy of {self.folder}"),
+            zipfile.ZipFile(content, "w", strict_timestamps=False) as archive,
+        ):
             for label in LABELS:
                 for path in sorted((self.folder / label).glob("*.png")):
                     archive.write(path, f"{self.folder.name}/{label}/{path.name}")

@@ -42,6 +42,11 @@ def main(argv: Sequence[str] | None = None, *, machine: Machine | None = None) -
         looked_at = machine or Machine()
         config = _config(looked_at, options.config)
         usual = {"model": "edge", "backend": "litert", "interpreter": "litert", **looked_at.archive, **config}
+        for key in ("backend", "interpreter"):
+            if usual[key] not in CHOICES[key]:
+                raise UsageError(
+                    f"{options.config or SERVICE}: {key} is {usual[key]!r}; expected one of {', '.join(CHOICES[key])}"
+                )
         plan = Plan(
             options.model or str(usual["model"]),
             options.backend or str(usual["backend"]),
@@ -59,6 +64,10 @@ def main(argv: Sequence[str] | None = None, *, machine: Machine | None = None) -
         return EXIT_CODES[worst]
 
     return run_command(command)
+
+
+CHOICES = {"backend": ("litert", "onnx"), "interpreter": ("litert", "tflite-runtime")}
+"""What may run a model."""
 
 
 def _told(findings: Sequence[Finding], worst: Severity) -> str:
@@ -104,11 +113,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", metavar="NAME", help="a shipped model, or the folder of a bundle; edge unless named")
     parser.add_argument(
         "--backend",
-        choices=("litert", "onnx"),
+        choices=CHOICES["backend"],
         help="what is to run it; unless named, the installed archive's, or litert",
     )
     parser.add_argument(
-        "--interpreter", choices=("litert", "tflite-runtime"), help="of the litert backend; litert unless named"
+        "--interpreter", choices=CHOICES["interpreter"], help="of the litert backend; litert unless named"
     )
     parser.add_argument(
         "--config",

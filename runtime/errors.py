@@ -13,8 +13,10 @@ Only a command's ``main`` catches these: ``run_command`` prints the message as o
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 
 class EdgeDigitsError(Exception):
@@ -59,6 +61,8 @@ def run_command(command: Callable[[], int]) -> int:
         The body's own code; the error's ``exit_code`` after printing its one line on stderr; 130 after Ctrl-C;
         141 when whoever read stdout has gone away.
     """
+    if sys.stdout is None:  # the shell closed it: >&-
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - as long as the process lives
     try:
         code = _exit_code(command)
         sys.stdout.flush()  # what is still buffered meets a closed pipe here rather than while Python shuts down
@@ -68,6 +72,10 @@ def run_command(command: Callable[[], int]) -> int:
         # Without a stdout the interpreter does not try, and complain, once more as it shuts down.
         sys.stdout = None
         return 141
+    except OSError as error:
+        sys.stdout = None
+        print(f"error: cannot write to standard output: {error.strerror}", file=sys.stderr)
+        return 1
 
 
 def _exit_code(command: Callable[[], int]) -> int:

@@ -21,6 +21,7 @@ from runtime.options import (
     add_model_options,
     add_reading_options,
     check_output,
+    nonempty,
     open_classifier,
     recognizer_settings,
 )
@@ -151,7 +152,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="a picture, or a folder of pictures")
     add_json_option(parser, "picture")
     parser.add_argument(
-        "--annotate", metavar="DIR", help="write the pictures, with what was read drawn, to this folder"
+        "--annotate", type=nonempty, metavar="DIR", help="write the pictures, with what was read drawn, to this folder"
     )
     add_model_options(parser)
     add_reading_options(parser)

@@ -153,4 +153,6 @@ class Machine:
             socket.create_connection((host, port), timeout=5).close()
         except OSError as error:
             return error.strerror or str(error)
+        except UnicodeError:
+            return "no name of a host"
         return ""

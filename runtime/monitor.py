@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
+from math import inf
+from typing import Any, Protocol
 
-from runtime.background import Background
 from runtime.live import LiveSource
 from runtime.sinks import Closing
 from runtime.sources import FrameSource
@@ -15,6 +15,15 @@ from runtime.values import Frame, Result
 
 HEALTHY_SECONDS = 10.0
 """How long no frame may come before the answer is that something is wrong."""
+
+
+class Output(Protocol):
+    """A sink that may lose frames, and counts them."""
+
+    name: str
+    written: int
+    dropped: int
+    failed: int
 
 
 class Monitor(Closing):
@@ -30,7 +39,7 @@ class Monitor(Closing):
     """
 
     def __init__(
-        self, source: FrameSource, outputs: Sequence[Background] = (), clock: Callable[[], float] = time.monotonic
+        self, source: FrameSource, outputs: Sequence[Output] = (), clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.source = source
         self.outputs = outputs
@@ -40,10 +49,16 @@ class Monitor(Closing):
         self._clock = clock
         self._started_at = clock()
         self._frame_at: float | None = None
+        self._passed_at, self._passed_over = -inf, ""
+
+    def pass_over(self, why: str) -> None:
+        """Note a frame that came and could not be read: the reason is the trouble until one can."""
+        self._passed_at, self._passed_over = self._clock(), why
 
     def write(self, frame: Frame, result: Result) -> None:
         """Count a frame."""
         self._frame_at = self._clock()
+        self._passed_over = ""
         self.frames += 1
         self.unsure += len(result.unsure)
         self.readings.update(reading.label for reading in result.readings)
@@ -55,6 +70,8 @@ class Monitor(Closing):
         """Why all is not well, in a line; empty where it is."""
         if isinstance(self.source, LiveSource) and self.source.trouble:
             return self.source.trouble
+        if self._passed_over:
+            return self._passed_over
         if self._frame_at is None:
             return "no frame has come yet"
         silent = self._clock() - self._frame_at
@@ -69,7 +86,7 @@ class Monitor(Closing):
         last = self._started_at if self._frame_at is None else self._frame_at
         if isinstance(self.source, LiveSource) and (self.source.trouble or self._frame_at is None):
             last = max(last, self.source.alive_at)
-        return self._clock() - last <= seconds
+        return self._clock() - max(last, self._passed_at) <= seconds
 
     def health(self) -> dict[str, Any]:
         """The state in plain values; ``healthy`` turns false when frames stop."""

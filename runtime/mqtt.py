@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import ssl
+import threading
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -22,7 +24,7 @@ KEEPALIVE_SECONDS = 15
 DISCOVERY_PREFIX = "homeassistant"
 """Where Home Assistant looks for new things, unless told otherwise."""
 
-_WAITING = 100  # messages that may wait for a broker; more are dropped
+_WAITING = 100  # messages that may be on their way to the broker; more wait for room, the newest alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +48,16 @@ class MqttSink(Closing):
     """Publishes what was read whenever it changes, retained, as the JSON line of ``--json``.
 
     ``<topic>/status`` holds ``online`` or, by the broker itself when the connection breaks, ``offline``. A broker that
-    is not there is tried again and again; meanwhile messages are dropped beyond a hundred.
+    is not there is tried again and again; once it is, it is told the newest reading, and those before are dropped.
 
     Attributes:
-        dropped: messages that could not wait.
+        name: what the user calls it.
+        written: messages handed to the broker's connection.
+        dropped: readings that a newer one replaced before the broker could be told.
+        failed: always 0; what fails is tried again.
     """
+
+    name = "--mqtt"
 
     def __init__(self, settings: MqttSettings, source: str) -> None:
         """Start connecting.
@@ -65,7 +72,10 @@ class MqttSink(Closing):
         except ImportError as error:
             raise SinkError('--mqtt needs paho-mqtt: pip install "edge-digits[mqtt]"') from error
         host, port, encrypted, user, password = _address(settings.url)
-        self.dropped = 0
+        self.written = self.dropped = self.failed = 0
+        self._lock = threading.Lock()
+        self._told = ""  # the newest reading, and whether it still waits
+        self._held = False
         self._settings = settings
         self._source = source
         self._changes = Changes(settings.quiet_seconds)
@@ -94,27 +104,37 @@ class MqttSink(Closing):
             self._publish(result_values(frame, result, self._source))
         elif self._changes.pending:
             self._latest = result_values(frame, result, self._source)
+        if self._held:
+            with self._lock:
+                self._send()
 
     def close(self) -> None:
         """Publish the change that was held back, say goodbye and disconnect."""
         if self._changes.pending and self._latest:
             self._publish(self._latest)
         if self._client.is_connected():
-            self._client.publish(self._topic("status"), "offline", qos=1, retain=True).wait_for_publish(2.0)
+            with suppress(RuntimeError, ValueError):  # which paho raises of what it could not send
+                self._client.publish(self._topic("status"), "offline", qos=1, retain=True).wait_for_publish(2.0)
         self._client.disconnect()
         self._client.loop_stop()
 
     def _publish(self, values: dict[str, Any]) -> None:
-        while self._waiting and self._waiting[0].is_published():
+        with self._lock:
+            self.dropped += self._held
+            self._told, self._held = json_line(values), True
+            self._send()
+
+    def _send(self) -> None:
+        """Publish the newest reading; it is held where nobody is there, or where too much is on its way already."""
+        while self._waiting and _is_done(self._waiting[0]):
             self._waiting.popleft()
-        if len(self._waiting) >= _WAITING:  # a broker that takes nothing, though connected
-            self.dropped += 1
+        if not self._told or not self._client.is_connected() or len(self._waiting) >= _WAITING:
             return
-        message = self._client.publish(self._topic("reading"), json_line(values), self._settings.qos, retain=True)
-        if message.rc == 0:
+        message = self._client.publish(self._topic("reading"), self._told, self._settings.qos, retain=True)
+        self._held = message.rc != 0
+        if not self._held:
+            self.written += 1
             self._waiting.append(message)
-        else:
-            self.dropped += 1
 
     def _connected(self, client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         if reason.is_failure:
@@ -125,6 +145,8 @@ class MqttSink(Closing):
         topic, configuration = discovery(self._settings.topic)
         client.publish(topic, json.dumps(configuration), qos=1, retain=True)
         client.publish(self._topic("status"), "online", qos=1, retain=True)
+        with self._lock:  # again, were it told already: of what was on its way nobody knows
+            self._send()
 
     def _disconnected(self, _client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         if reason.is_failure:
@@ -137,6 +159,14 @@ class MqttSink(Closing):
 
     def _topic(self, name: str) -> str:
         return f"{self._settings.topic}/{name}"
+
+
+def _is_done(message: Any) -> bool:
+    """Whether nothing more will come of a message: it was sent, or lost with its connection."""
+    try:
+        return bool(message.is_published())
+    except (RuntimeError, ValueError):  # which paho raises of what it could not send
+        return True
 
 
 def discovery(topic: str) -> tuple[str, dict[str, Any]]:
@@ -162,6 +192,10 @@ def _address(url: str) -> tuple[str, int, bool, str, str]:
         raise UsageError(f"--mqtt is no address: {error}; expected mqtt://host:1883") from error
     if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname or parts.path.strip("/"):
         raise UsageError("--mqtt is no address such as mqtt://host:1883 or mqtts://user:password@host")
+    try:
+        parts.hostname.encode("idna")  # as connecting does
+    except UnicodeError as error:
+        raise UsageError(f"--mqtt is no address: {parts.hostname!r} is no name of a host") from error
     encrypted = parts.scheme == "mqtts"
     return (
         parts.hostname,

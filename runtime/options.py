@@ -34,6 +34,7 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("source")
     group.add_argument(
         "--source",
+        type=nonempty,
         default="auto",
         help="auto (the first camera; without one the demo, unless results are kept), a camera's index (0) or "
         "device (/dev/video0), a video, a picture, a folder of pictures, an address (http…, rtsp…), picamera, demo",
@@ -107,10 +108,18 @@ def add_reading_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--roi", type=region, metavar="X,Y,W,H", help="look at this part of the picture only, in pixels")
 
 
+def nonempty(text: str) -> str:
+    """Text of an option that says something: of ``--record "$NAME"`` without a NAME nothing would be left."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("is empty: is the variable that it comes from set?")
+    return text
+
+
 def add_json_option(parser: argparse._ActionsContainer, each: str) -> None:
     """``--json [PATH]``: a JSON line for each frame or picture, into a file or to standard output."""
     parser.add_argument(
         "--json",
+        type=nonempty,
         nargs="?",
         const="-",
         metavar="PATH",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,9 +14,9 @@ from typing import TextIO
 from runtime.background import Background
 from runtime.errors import UsageError
 from runtime.metrics import MetricsSink
-from runtime.monitor import Monitor
+from runtime.monitor import Monitor, Output
 from runtime.mqtt import MqttSettings, MqttSink
-from runtime.options import add_json_option, address, check_output, megabytes
+from runtime.options import add_json_option, address, check_output, megabytes, nonempty
 from runtime.recording import Overlay, VideoSink
 from runtime.service import ServiceSink
 from runtime.sinks import JsonSink, Sink, TextSink
@@ -36,16 +36,24 @@ def add_output_options(parser: argparse.ArgumentParser, displays: Sequence[str] 
     add_json_option(group, "frame")
     group.add_argument(
         "--record",
+        type=nonempty,
         metavar="OUT",
         help="record what the window shows: .mkv (readable whatever happens), .mp4 or .avi (smaller, lost if killed); "
         "%%Y%%m%%d-%%H%%M%%S in the name is the time",
     )
     group.add_argument(
-        "--mqtt", metavar="URL", help="publish what changes to a broker: mqtt://[user:password@]host[:port], or mqtts"
+        "--mqtt",
+        type=nonempty,
+        metavar="URL",
+        help="publish what changes to a broker: mqtt://[user:password@]host[:port], or mqtts",
     )
-    group.add_argument("--mqtt-topic", default="edge-digits", metavar="TOPIC", help="what its topics begin with")
+    group.add_argument(
+        "--mqtt-topic", type=nonempty, default="edge-digits", metavar="TOPIC", help="what its topics begin with"
+    )
     group.add_argument("--mqtt-qos", type=int, choices=(0, 1, 2), default=0, help="how surely readings arrive")
-    group.add_argument("--save-unsure", metavar="DIR", help="save crops of ink that stayed unsure to this folder")
+    group.add_argument(
+        "--save-unsure", type=nonempty, metavar="DIR", help="save crops of ink that stayed unsure to this folder"
+    )
     group.add_argument(
         "--save-limit", type=megabytes, default=100.0, metavar="MB", help="space for these; the oldest make room"
     )
@@ -108,28 +116,31 @@ class Outputs:
         return self.window is not None and self.window.stop_asked
 
 
-def open_outputs(options: argparse.Namespace, source: FrameSource, stdout: TextIO, stack: ExitStack) -> Outputs:
+def open_outputs(
+    options: argparse.Namespace, source: FrameSource, stdout: TextIO, stack: ExitStack, stop: Callable[[], bool]
+) -> Outputs:
     """Open every sink that the options ask for; each is entered into the stack.
 
     With a live source each but the window has a thread of its own, and what one cannot keep up with is dropped; a
-    file's frames reach every sink, however slow.
+    file's frames reach every sink, however slow. The window, which waits for keys where the source is a file, asks
+    ``stop`` whether to go on waiting.
 
     Raises:
         SinkError: one cannot be opened.
         UsageError: an address is none.
     """
     overlay = Overlay()
-    background: list[Background] = []
-    monitor = Monitor(source, background)
+    counted: list[Output] = []
+    monitor = Monitor(source, counted)
     sinks: list[Sink] = [monitor]
 
     def add(name: str, sink: Sink) -> None:
         if source.live:
-            background.append(Background(name, sink))
-            sink = background[-1]
+            sink = background = Background(name, sink)
+            counted.append(background)
         sinks.append(stack.enter_context(sink))
 
-    window = _window(options.display, overlay, source.live)
+    window = _window(options.display, overlay, source.live, stop)
     if window:
         sinks.append(stack.enter_context(window))
     if options.json:
@@ -142,18 +153,20 @@ def open_outputs(options: argparse.Namespace, source: FrameSource, stdout: TextI
         add("--save-unsure", UnsureSink(options.save_unsure, options.save_limit))
     if options.mqtt:
         settings = MqttSettings(options.mqtt, options.mqtt_topic, options.mqtt_qos)
-        sinks.append(stack.enter_context(MqttSink(settings, source.name)))
+        broker = stack.enter_context(MqttSink(settings, source.name))
+        counted.append(broker)
+        sinks.append(broker)
     if options.metrics:
         sinks.append(stack.enter_context(MetricsSink(options.metrics, monitor)))
     sinks.append(stack.enter_context(ServiceSink(monitor)))
     return Outputs(sinks, monitor, window)
 
 
-def _window(display: str, overlay: Overlay, live: bool) -> WindowSink | None:
+def _window(display: str, overlay: Overlay, live: bool, stop: Callable[[], bool]) -> WindowSink | None:
     if display == "none":
         return None
     obstacle = window_obstacle() if display == "auto" else ""
     if obstacle:
         log.info("no window: %s", obstacle)
         return None
-    return WindowSink(overlay, live=live)
+    return WindowSink(overlay, live=live, stop=stop)

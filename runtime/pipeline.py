@@ -57,6 +57,7 @@ def run(
     max_frames: int | None = None,
     stop: Callable[[], bool] = lambda: False,
     truth: Callable[[int], Sequence[TrueDigit]] | None = None,
+    passed_over: Callable[[str], None] = lambda _: None,
 ) -> Summary:
     """Read frames until they end, and hand each with its result to the sinks in turn.
 
@@ -67,6 +68,7 @@ def run(
         max_frames: end after so many.
         stop: asked after each frame whether to end.
         truth: says which digits are on a frame, by its index.
+        passed_over: told why, of each frame that cannot be read.
 
     Raises:
         SourceError: the source broke off. What was read before is with the sinks.
@@ -85,6 +87,7 @@ def run(
             if not unfit:
                 log.warning("frame %d is passed over: %s", frame.index, error)
             unfit += 1
+            passed_over(str(error))
             continue
         recognizing += perf_counter() - before
         if truth is not None and score is not None:

@@ -28,6 +28,7 @@ from runtime.options import (
     add_model_options,
     add_reading_options,
     add_source_options,
+    nonempty,
     recognizer_settings,
     source_settings,
 )
@@ -139,7 +140,13 @@ def _serve(
         host = f"[{options.host}]" if ":" in options.host else options.host
         write_line(stdout, f"http://{host}:{server.port}/", "the address")
         settle()
-        summary = run(signals.frames(source), readers.frame, sinks, max_frames=options.max_frames)
+        summary = run(
+            signals.frames(source),
+            readers.frame,
+            sinks,
+            max_frames=options.max_frames,
+            passed_over=monitor.pass_over,
+        )
     log.info("%d frames in %.1f s", summary.frames, summary.seconds)
     return 0
 
@@ -184,6 +191,7 @@ def _parser() -> argparse.ArgumentParser:
     group.add_argument("--port", type=int, default=8080, help="port to listen on; 0: any that is free")
     group.add_argument(
         "--keep",
+        type=nonempty,
         default="kept",
         metavar="DIR",
         help="folder for corrected crops (DIR/digits, for train --extra) and an uploaded bundle (DIR/model)",

@@ -144,7 +144,7 @@ class JsonSink(Closing):
             write_line(self._stdout, line, self._what)
             return
         with write_errors(self._what):
-            _write_whole(self._file, f"{line}\n".encode())
+            _write_whole(self._file, f"{line}\n".encode(errors="backslashreplace"))
 
     def close(self) -> None:
         """Close the file; standard output stays open."""

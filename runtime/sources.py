@@ -204,7 +204,11 @@ def _first_that_delivers(settings: SourceSettings) -> Capture:
             capture = _open_named(name, settings)
         except SourceError:
             continue
-        if capture.read()[0]:
+        try:
+            delivers = capture.read()[0]
+        except cv2.error:
+            delivers = False
+        if delivers:
             return capture
         capture.release()
     raise SourceError("no camera is connected, or none delivers a picture")

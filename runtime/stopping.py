@@ -15,10 +15,13 @@ class StopSignals:
     """Makes the first Ctrl-C or SIGTERM end the run between two frames, so that every line and file is whole.
 
     While nothing is under way (opening, waiting for a frame) it ends that at once; the second one ends anything.
+
+    Attributes:
+        asked: whether one has come.
     """
 
     def __init__(self) -> None:
-        self._asked = False
+        self.asked = False
         self._at_once = True
         self._before: dict[int, Any] = {}
 
@@ -38,7 +41,7 @@ class StopSignals:
         """The source's frames, until it ends or a signal comes."""
         iterator = iter(source)
         try:
-            while not self._asked:
+            while not self.asked:
                 self._at_once = True
                 frame = next(iterator, None)
                 self._at_once = False
@@ -51,7 +54,7 @@ class StopSignals:
             self._at_once = False
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self._asked or self._at_once:
-            self._asked = True
+        if self.asked or self._at_once:
+            self.asked = True
             raise KeyboardInterrupt
-        self._asked = True
+        self.asked = True

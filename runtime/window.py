@@ -44,6 +44,7 @@ class WindowSink(Closing):
         windows: WindowSystem | None = None,
         clock: Callable[[], float] = time.monotonic,
         folder: Path = Path(),
+        stop: Callable[[], bool] = lambda: False,
     ) -> None:
         """Prepare the window; it opens with the first frame.
 
@@ -53,6 +54,7 @@ class WindowSink(Closing):
             windows: shows windows; OpenCV by default.
             clock: seconds from any start.
             folder: where the key s saves pictures.
+            stop: asked, while a file's picture waits for its time or a key, whether to end instead.
 
         Raises:
             SinkError: no window can be shown here.
@@ -64,7 +66,7 @@ class WindowSink(Closing):
         self.stop_asked = False
         self._windows = windows or OpenCvWindows()
         self._draw = draw
-        self._live = live
+        self._live, self._stop = live, stop
         self._clock = clock
         self._folder = folder
         self._opened, self._started = False, 0.0
@@ -90,7 +92,7 @@ class WindowSink(Closing):
         if self._live:
             self._poll()
             return
-        while not self.stop_asked:
+        while not (self.stop_asked or self._stop()):
             wait = frame.seconds - (self._clock() - self._started)
             self._handle(self._windows.key(min(max(wait, 0.001), 0.1)))
             if wait <= 0.1:
@@ -111,7 +113,8 @@ class WindowSink(Closing):
             return
         if self._frames == 1 and not self._live and not self.stop_asked:
             while not self._windows.key(0.1) and self._windows.is_open(self.title):
-                pass
+                if self._stop():
+                    break
         self._opened = False
         self._windows.close(self.title)
 
@@ -134,7 +137,7 @@ class WindowSink(Closing):
         self._paused = True
         self._show()
         key = ""
-        while not self.stop_asked and key != " ":
+        while not (self.stop_asked or self._stop()) and key != " ":
             key = self._windows.key(0.1)
             if key != " ":
                 self._act(key)

@@ -78,6 +78,8 @@ class TestControls:
     ("url", "shown"),
     [
         ("rtsp://user:secret@192.168.1.20/live", "rtsp://user@192.168.1.20/live"),
+        ("rtsp://user:p@ss@192.168.1.20/live", "rtsp://user@192.168.1.20/live"),
+        ("http://host/video.cgi?user=admin&pwd=secret", "http://host/video.cgi?…"),
         ("http://host/a:b@c", "http://host/a:b@c"),
         ("http://host:8080/live", "http://host:8080/live"),
     ],
@@ -154,6 +156,28 @@ class TestPicamera:
             "AfMode": 0,
             "LensPosition": 2.5,
         }
+
+    @pytest.mark.parametrize("failing", ["configure", "start"])
+    def test_what_it_cannot_do_is_one_line_and_it_is_let_go_of(
+        self, failing: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(*_: object) -> None:
+            raise RuntimeError("Control LensPosition is not advertised by libcamera")
+
+        camera = FakePicamera2()
+        monkeypatch.setattr(camera, failing, refuse)
+        with pytest.raises(SourceError, match=r"LensPosition is not advertised .*leave out --focus and --exposure"):
+            PicameraCapture(SourceSettings(focus=2), lambda: camera)
+        assert camera.calls[-1] == "close"
+
+    def test_a_picture_that_it_does_not_deliver_is_none(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fail(*_: object) -> None:
+            raise RuntimeError("camera frontend has timed out")
+
+        camera = FakePicamera2()
+        capture = PicameraCapture(SourceSettings(), lambda: camera)
+        monkeypatch.setattr(camera, "capture_array", fail)
+        assert capture.read() == (False, None)
 
     def test_without_the_package_the_error_names_what_to_install(self) -> None:
         with pytest.raises(SourceError, match="apt install python3-picamera2"):

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -54,6 +55,21 @@ def test_ctrl_c_ends_a_command_as_shells_expect(capsys: pytest.CaptureFixture[st
 def test_an_error_that_nobody_expected_is_not_hidden() -> None:
     with pytest.raises(ZeroDivisionError):
         run_command(raising(ZeroDivisionError()))
+
+
+@pytest.mark.parametrize(("out", "code"), [("/dev/full", 1), ("&-", 0)])
+def test_a_command_that_cannot_say_anything_ends_without_a_traceback(out: str, code: int) -> None:
+    script = "from runtime.errors import run_command; raise SystemExit(run_command(lambda: print('x') or 0))"
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$0" -c "$1" >{out}', sys.executable, script],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).resolve().parents[2],
+    )
+    assert done.returncode == code, done.stderr
+    lines = ["error: cannot write to standard output: No space left on device"] if code else []
+    assert done.stderr.splitlines() == lines
 
 
 @pytest.mark.parametrize("lines", [1, 100_000], ids=["when it ends", "while it prints"])

@@ -94,6 +94,20 @@ class TestAlive:
             assert waiting.alive(5)
             waiting.write(FRAME, RESULT)
 
+    def test_frames_that_cannot_be_read_are_a_trouble_and_no_reason_to_start_anew(self) -> None:
+        clock = Clock()
+        monitor = Monitor(ListSource([]), clock=clock)
+        monitor.write(FRAME, RESULT)
+        for _ in range(40):
+            clock.now += 1
+            monitor.pass_over("the region of interest is not inside the frame")
+        assert monitor.alive(30)
+        assert monitor.health()["trouble"] == "the region of interest is not inside the frame"
+        clock.now += 31
+        assert not monitor.alive(30)
+        monitor.write(FRAME, RESULT)
+        assert monitor.health()["healthy"]
+
     def test_a_driver_that_hangs_is_dead_though_it_never_failed(self) -> None:
         clock, gate = Clock(), threading.Event()
 

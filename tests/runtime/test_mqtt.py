@@ -174,9 +174,70 @@ def test_a_broker_that_goes_and_comes_again_is_told_again(broker: Broker, caplog
         watching = Subscriber(broker)
         # Once or twice: what the old connection left unanswered is sent again.
         wait_until(lambda: watching.of("edge-digits/status")[-1:] == ["online"], 30)
-        sink.write(frame(2000), result("2000"))
+        # What lies in view since then is told without another change, and nothing older.
         wait_until(lambda: watching.of("edge-digits/reading"))
+        assert {json.loads(text)["frame"] for text in watching.of("edge-digits/reading")} == {last(sink)}
+        sink.write(frame(2000), result("2000"))
+        wait_until(lambda: json.loads(watching.of("edge-digits/reading")[-1])["frame"] == 2000)
         watching.close()
+
+
+def last(sink: MqttSink) -> int:
+    """The frame whose reading was told last, before a quiet time held later ones back."""
+    index: int = json.loads(sink._told)["frame"]
+    return index
+
+
+def test_what_is_in_view_before_the_broker_is_there_is_told_once_it_is(broker: Broker) -> None:
+    broker.stop()
+    with MqttSink(MqttSettings(broker.url), "camera 0") as sink:
+        for index in range(3):
+            sink.write(frame(index), result("407"))
+        assert (sink.written, sink.dropped) == (0, 0)
+        broker.start()
+        watching = Subscriber(broker)
+        wait_until(lambda: watching.of("edge-digits/reading"), 40)
+        assert json.loads(watching.of("edge-digits/reading")[0])["numbers"][0]["text"] == "407"
+        assert sink.written == 1
+        watching.close()
+
+
+class Stalled:
+    """A client of paho's whose broker takes nothing any more."""
+
+    def __init__(self, error: type[Exception]) -> None:
+        self._error = error
+
+    def is_connected(self) -> bool:
+        return True
+
+    def publish(self, *_: Any, **__: Any) -> Any:
+        class Message:
+            rc = 0
+
+            def is_published(message) -> bool:  # noqa: N805
+                raise self._error("The connection was lost.")
+
+            def wait_for_publish(message, _: float) -> None:  # noqa: N805
+                raise self._error("Message is not queued due to ERR_QUEUE_SIZE")
+
+        return Message()
+
+    def disconnect(self) -> None: ...
+
+    def loop_stop(self) -> None: ...
+
+
+@pytest.mark.parametrize("error", [RuntimeError, ValueError])
+def test_what_paho_could_not_send_ends_nothing(error: type[Exception]) -> None:
+    pytest.importorskip("paho.mqtt.client")
+    sink = MqttSink(MqttSettings(f"mqtt://127.0.0.1:{free_port()}"), "camera 0")
+    sink._client.loop_stop()
+    sink._client = Stalled(error)  # type: ignore[assignment]
+    for index in range(300):
+        sink.write(frame(index), result(str(index)))
+    sink.close()
+    assert sink.written > 0
 
 
 def test_a_broker_that_is_not_there_is_said_once_and_no_error(caplog: pytest.LogCaptureFixture) -> None:
@@ -204,7 +265,16 @@ def test_a_broker_that_refuses_is_named(tmp_path: Path, caplog: pytest.LogCaptur
 
 
 @pytest.mark.parametrize(
-    "url", ["host", "http://host", "mqtt://", "mqtt://host:port", "mqtt://user:secret@host:99999", "mqtt://host/topic"]
+    "url",
+    [
+        "host",
+        "http://host",
+        "mqtt://",
+        "mqtt://host:port",
+        "mqtt://user:secret@host:99999",
+        "mqtt://host/topic",
+        "mqtt://a..b",
+    ],
 )
 def test_what_is_no_address_is_wrong_usage_and_no_password_is_shown(url: str) -> None:
     pytest.importorskip("paho.mqtt.client")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 import socket
 import threading
 import time
@@ -321,6 +322,8 @@ def test_what_was_read_can_be_corrected_and_downloaded(client: TestClient, parts
         assert archive.namelist() == [f"digits/9/{reading['crop']}.png"]
     (path,) = (parts.corrected.folder / "9").iterdir()
     assert base64.b64decode(reading["input"].split(",")[1]) == path.read_bytes()
+    os.utime(path, (0, 0))  # as on a board without a clock; a ZIP file knows no year before 1980
+    assert client.get("/api/corrections.zip").status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,12 @@ class TestJson:
                 assert [json.loads(line)["frame"] for line in lines] == list(range(index + 1))
         assert json.loads(path.read_text(encoding="utf-8").splitlines()[0])["source"] == "größe.mp4"
 
+    def test_a_name_that_is_no_utf_8_is_told_as_json_can(self, tmp_path: Path) -> None:
+        path = tmp_path / "out.jsonl"
+        with JsonSink(str(path), "b\udce9.jpg") as sink:  # as Python has a file's name of the byte E9
+            sink.write(frame(0), result("7"))
+        assert json.loads(path.read_bytes())["source"] == "b\udce9.jpg"
+
     def test_standard_output_stays_open(self) -> None:
         out = io.StringIO()
         with JsonSink("-", "demo", out):

@@ -101,6 +101,18 @@ def test_a_file_is_shown_at_its_own_pace() -> None:
     assert windows.time - 100 == pytest.approx(0.5, abs=0.01)
 
 
+@pytest.mark.parametrize("frames", [1, 2])
+def test_a_signal_ends_what_waits_for_a_key(frames: int) -> None:
+    windows = FakeWindows([" "] if frames > 1 else [])  # a picture that stays; a video that is paused
+    signaled = []
+    windows.on_wait = lambda: signaled.append(True)
+    window = WindowSink(draw, live=False, windows=windows, clock=windows.clock, stop=lambda: len(signaled) > 5)
+    for index in range(frames):
+        window.write(frame(index), RESULT)
+    window.close()
+    assert 5 < len(signaled) < 12
+
+
 def test_having_fallen_behind_it_goes_on_and_does_not_hurry() -> None:
     windows = FakeWindows()
     with sink(windows, live=False) as window:
