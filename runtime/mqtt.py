@@ -53,7 +53,7 @@ class MqttSink(Closing):
     Attributes:
         name: what the user calls it.
         written: messages handed to the broker's connection.
-        dropped: readings that a newer one replaced before the broker could be told.
+        dropped: readings that the broker was never told: a newer one took their place, or the run ended.
         failed: always 0; what fails is tried again.
     """
 
@@ -117,6 +117,8 @@ class MqttSink(Closing):
                 self._client.publish(self._topic("status"), "offline", qos=1, retain=True).wait_for_publish(2.0)
         self._client.disconnect()
         self._client.loop_stop()
+        self.dropped += self._held
+        self._held = False
 
     def _publish(self, values: dict[str, Any]) -> None:
         with self._lock:

@@ -246,6 +246,7 @@ def test_a_broker_that_is_not_there_is_said_once_and_no_error(caplog: pytest.Log
     with caplog.at_level(logging.INFO), MqttSink(MqttSettings(url), "camera 0") as sink:
         sink.write(frame(0), result("1"))
         time.sleep(2.5)
+    assert (sink.written, sink.dropped) == (0, 1)
     (record,) = [record for record in caplog.records if record.name == "runtime.mqtt"]
     assert record.message.startswith("no MQTT broker answers at 127.0.0.1:")
 
