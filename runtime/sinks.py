@@ -107,7 +107,8 @@ def write_line(file: TextIO, line: str, what: str) -> None:
         BrokenPipeError: whoever read it has gone.
     """
     with write_errors(what):
-        file.write(line + "\n")
+        # A file's name may hold bytes that are no text: they are told by their numbers.
+        file.write(line.encode(errors="backslashreplace").decode() + "\n")
         file.flush()
 
 

@@ -66,6 +66,9 @@ class TestJson:
         with JsonSink(str(path), "b\udce9.jpg") as sink:  # as Python has a file's name of the byte E9
             sink.write(frame(0), result("7"))
         assert json.loads(path.read_bytes())["source"] == "b\udce9.jpg"
+        out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")  # strict, as standard output mostly is
+        JsonSink("-", "b\udce9.jpg", out).write(frame(0), result("7"))
+        assert out.buffer.getvalue() == path.read_bytes()
 
     def test_standard_output_stays_open(self) -> None:
         out = io.StringIO()

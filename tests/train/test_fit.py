@@ -22,7 +22,7 @@ from train.augment import AugmentSettings
 from train.crops import VALIDATION_CROPS, LabeledCrops
 from train.data import NONE, Mnist
 from train.epochs import CropPools, EpochSettings
-from train.fit import FitSettings, fit, score
+from train.fit import FitSettings, finished, fit, score
 from train.networks import load_model
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,6 +85,11 @@ def message(call: Callable[[], object], kind: type[EdgeDigitsError] = DataError)
 class TestAnUnbrokenRun:
     def test_it_leaves_the_model_and_its_history_and_nothing_else(self, unbroken: Run) -> None:
         assert {path.name for path in unbroken.folder.iterdir()} == {"model.keras", "history.json", VALIDATION_CROPS}
+
+    def test_it_is_finished_for_the_same_settings_and_crops_alone(self, unbroken: Run) -> None:
+        assert finished(SETTINGS, AUGMENTATION, drawn_crops(), unbroken.folder) == unbroken.history
+        assert finished(SETTINGS, AUGMENTATION, None, unbroken.folder) is None
+        assert finished(replace(SETTINGS, seed=1), AUGMENTATION, drawn_crops(), unbroken.folder) is None
 
     def test_its_history_is_complete_and_on_disk(self, unbroken: Run) -> None:
         assert json.loads((unbroken.folder / "history.json").read_text()) == unbroken.history
