@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
@@ -46,7 +46,7 @@ class Cutter:
 
     def cut(self, alternative: Alternative, group: int) -> Crop | None:
         """The crop of an alternative; None where hardly any ink of it is left."""
-        pieces, box, parts, whole, share = alternative
+        pieces, box = alternative.pieces, alternative.box
         polarity = pieces[0].polarity
         full = self._outward(box)
         patch = self._luma[full.y : full.bottom, full.x : full.right]
@@ -73,9 +73,8 @@ class Cutter:
         x, y = max(round((left - tx) / sx), full.x), max(round((top - ty) / sy), full.y)
         right, bottom = round((left + width - tx) / sx), round((top + height - ty) / sy)
         seen = Box(x, y, max(min(right, full.right) - x, 1), max(min(bottom, full.bottom) - y, 1))
-        return Crop(
-            seen, pixels, polarity, np.array([[sx, 0, tx], [0, sy, ty]], np.float32), group, parts, whole, share
-        )
+        transform = np.array([[sx, 0, tx], [0, sy, ty]], np.float32)
+        return Crop(seen, pixels, polarity, transform, group, alternative.parts, alternative.whole, alternative.share)
 
     def to_frame(self, box: Box) -> Box:
         """A box of the search image in the frame's pixels."""
@@ -103,44 +102,6 @@ class Cutter:
         cv2.fillPoly(mask, outlines, 255, cv2.LINE_8, 4)
         cv2.polylines(mask, outlines, True, 255, rim, cv2.LINE_8, 4)
         return mask
-
-
-class Candidates:
-    """What of a frame's ink may be a digit; each is cut out once it is asked for."""
-
-    def __init__(self, cutter: Cutter, alternatives: Sequence[tuple[int, Alternative]]) -> None:
-        """Take ``alternatives``, each with the number of its group: they exclude each other where they share ink."""
-        self._cutter, self._alternatives = cutter, alternatives
-        self._cut: dict[int, Crop | None] = {}
-
-    def all(self) -> list[Crop]:
-        """Every crop."""
-        return self._crops(range(len(self._alternatives)))
-
-    def wholes(self) -> list[Crop]:
-        """Crops of connected ink, and of pieces that may be of one digit."""
-        return self._crops(i for i, (_, each) in enumerate(self._alternatives) if each.parts == each.whole)
-
-    def parts(self, settled: Sequence[Crop] = ()) -> list[Crop]:
-        """Crops of what connected ink was taken apart into, but for that of crops whose answer is settled."""
-        known: dict[int, list[frozenset[int]]] = {}
-        for crop in settled:
-            known.setdefault(crop.group, []).append(crop.parts)
-        return self._crops(
-            i
-            for i, (group, each) in enumerate(self._alternatives)
-            if each.parts != each.whole and not any(each.parts <= parts for parts in known.get(group, ()))
-        )
-
-    def _crops(self, indices: Iterable[int]) -> list[Crop]:
-        found = []
-        for i in indices:
-            if i not in self._cut:
-                group, alternative = self._alternatives[i]
-                self._cut[i] = self._cutter.cut(alternative, group)
-            if (crop := self._cut[i]) is not None:
-                found.append(crop)
-        return found
 
 
 def _alone(pieces: Sequence[Piece]) -> set[int]:

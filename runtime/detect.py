@@ -1,24 +1,24 @@
 """Find ink that may be a digit, in a frame of any size, and cut it out for the model.
 
-Four steps, each a file. Ink: what stands out from its paper, in a search image of at most 640 pixels (``ink``). Taking
-apart: connected ink that may be more than one digit (``separate``). Putting together: pieces that may be of one digit,
-a stroke that broke, a bar beside its stem. Candidates: each piece, union or run of atoms that may be a digit, to be cut
-from the full-resolution frame (``cut``); those that share ink are alternatives in one group, and the recognizer keeps
-the best-scoring cover.
+Four steps. Ink: what stands out from its paper, in a search image of at most 640 pixels (``ink``). Putting together:
+pieces that may be of one digit, a stroke that broke, a bar beside its stem. Taking apart: connected ink that may be
+more than one digit, where that is not settled already (``separate``). Cutting out: each piece, union or run of atoms
+that may be a digit, from the full-resolution frame (``cut``); those that share ink are alternatives in one group, and
+the recognizer keeps the best-scoring cover.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from runtime.cut import Alternative, Candidates, Cutter
+from runtime.cut import Alternative, Cutter
 from runtime.ink import Ink, InkSettings, Piece
-from runtime.separate import SeparateSettings, separate
+from runtime.separate import Apart, SeparateSettings, Separation
 from runtime.values import Box, Crop, Image, Polarity
 
 
@@ -31,7 +31,7 @@ class DetectSettings:
         min_height: least height of a digit.
         max_height: greatest height of a digit, as a share of the search image's height.
         max_candidates: pieces of a digit's height looked at in a frame, and crops made of them; more are dropped, the
-            smallest first, and counted.
+            smallest first, what was taken apart before what is whole, and counted.
         ink: what counts as ink.
         separate: when connected ink is taken apart.
     """
@@ -44,6 +44,71 @@ class DetectSettings:
     separate: SeparateSettings = field(default_factory=SeparateSettings)
 
 
+class Candidates:
+    """What of a frame's ink may be a digit; it is taken apart, and cut out, once that is asked for.
+
+    Attributes:
+        dropped: those beyond ``max_candidates`` until now.
+    """
+
+    def __init__(self, cutter: Cutter, separation: Separation, size: tuple[int, int], settings: DetectSettings) -> None:
+        """Put a frame's ink together; ``size`` is the search image's height and width."""
+        self._cutter, self._separation, self._size, self._settings = cutter, separation, size, settings
+        tall = sum(piece.box.height >= settings.min_height for piece in separation.pieces)
+        self._clusters = _clusters(separation.pieces, settings)
+        kept, beyond = self._within(
+            [(group, each) for group, cluster in enumerate(self._clusters) for each in _wholes(cluster)],
+            settings.max_candidates,
+        )
+        self._left = settings.max_candidates - len(kept)
+        self.dropped = self._beyond = max(tall - settings.max_candidates, 0) + beyond
+        self._whole = kept
+        self._crops: list[Crop] | None = None
+
+    def wholes(self) -> list[Crop]:
+        """Crops of connected ink, and of pieces that may be of one digit; their ``parts`` are whole pieces."""
+        if self._crops is None:
+            self._crops = self._cut(self._whole)
+        return self._crops
+
+    def all(self, settled: Sequence[Crop] = ()) -> list[Crop]:
+        """Every crop: the wholes in their order, then what ink was taken apart into.
+
+        Args:
+            settled: wholes whose answer is known; their ink is not taken apart.
+
+        Returns:
+            Crops whose ``parts`` are numbered anew, where something was taken apart.
+        """
+        known = {(crop.group, n) for crop in settled for n in crop.parts}
+        parts: list[tuple[int, Alternative]] = []
+        numbers: dict[int, list[range]] = {}
+        for group, cluster in enumerate(self._clusters):
+            apart = [
+                Apart() if (group, i) in known else self._separation.apart(piece) for i, piece in enumerate(cluster)
+            ]
+            if any(each.runs for each in apart):
+                numbers[group] = _numbers(apart)
+                parts += [(group, each) for each in _parts(apart, numbers[group])]
+        kept, beyond = self._within(parts, self._left)
+        self.dropped = self._beyond + beyond
+        return [_renumbered(crop, numbers.get(crop.group)) for crop in self.wholes()] + self._cut(kept)
+
+    def _within(
+        self, alternatives: Sequence[tuple[int, Alternative]], most: int
+    ) -> tuple[list[tuple[int, Alternative]], int]:
+        """Those that may be a digit, the tallest of them where there are more than that, and how many are left out."""
+        found = [each for each in alternatives if _may_be_digit(each[1].box, self._size, self._settings)]
+        if len(found) <= most:
+            return found, 0
+        tallest = sorted(found, key=lambda each: -max(piece.box.height for piece in each[1].pieces))
+        return sorted(tallest[:most], key=lambda each: each[0]), len(found) - most
+
+    def _cut(self, alternatives: Sequence[tuple[int, Alternative]]) -> list[Crop]:
+        crops = [self._cutter.cut(alternative, group) for group, alternative in alternatives]
+        return [crop for crop in crops if crop is not None]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Detection:
     """What was found in a frame.
@@ -51,7 +116,6 @@ class Detection:
     Attributes:
         candidates: what may be a digit.
         ink: boxes of all ink as tall as a digit or taller, words' too, and its polarity.
-        dropped: candidates beyond ``max_candidates``.
         small: pieces of ink too small to be a digit.
         brightness: median brightness of the paper, 0–255.
         noise: standard deviation of the sensor's noise, in gray levels.
@@ -59,15 +123,14 @@ class Detection:
 
     candidates: Candidates
     ink: tuple[tuple[Box, Polarity], ...]
-    dropped: int
     small: int
     brightness: float
     noise: float
 
     @property
     def crops(self) -> tuple[Crop, ...]:
-        """All candidates, cut out; alternatives share a ``group``."""
-        return tuple(self.candidates.all())
+        """All candidates, cut out, a group after the other; alternatives share a ``group``."""
+        return tuple(sorted(self.candidates.all(), key=lambda crop: crop.group))
 
 
 def detect(luma: Image, settings: DetectSettings = DetectSettings()) -> Detection:
@@ -88,26 +151,12 @@ def detect(luma: Image, settings: DetectSettings = DetectSettings()) -> Detectio
         search = cv2.resize(luma, size, interpolation=cv2.INTER_AREA)
     ink = Ink(search, settings.ink)
     tallest = settings.max_height * search.shape[0]
-    pieces = separate(ink, (settings.min_height, tallest), settings.separate)
-    tall = [piece for piece in pieces if piece.box.height >= settings.min_height]
-    dropped = max(len(tall) - settings.max_candidates, 0)
-    candidates = [
-        (group, alternative)
-        for group, cluster in enumerate(_clusters(pieces, settings))
-        for alternative in _alternatives(cluster)
-        if _may_be_digit(alternative.box, search.shape, settings)
-    ]
-    if len(candidates) > settings.max_candidates:
-        dropped += len(candidates) - settings.max_candidates
-        candidates.sort(key=lambda c: -max(piece.box.height for piece in c[1].pieces))
-        candidates = sorted(candidates[: settings.max_candidates], key=lambda c: c[0])
-    cutter = Cutter(luma, ink)
-    small = sum(max(piece.box.width, piece.box.height) < settings.min_height for piece in pieces)
+    separation = Separation(ink, (settings.min_height, tallest), settings.separate)
+    pieces, cutter = separation.pieces, Cutter(luma, ink)
     return Detection(
-        Candidates(cutter, candidates),
-        tuple((cutter.to_frame(piece.box), piece.polarity) for piece in tall),
-        dropped,
-        small,
+        Candidates(cutter, separation, (search.shape[0], search.shape[1]), settings),
+        tuple((cutter.to_frame(each.box), each.polarity) for each in pieces if each.box.height >= settings.min_height),
+        sum(max(piece.box.width, piece.box.height) < settings.min_height for piece in pieces),
         float(np.median(ink.papers["dark"])),
         ink.noise,
     )
@@ -165,33 +214,50 @@ def _may_be_one(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> npt.N
     return near & ~(side_by_side & (shorter > 0.6 * taller))
 
 
-def _alternatives(cluster: Sequence[Piece]) -> list[Alternative]:
-    """What of a cluster may be a digit: each piece, all, with more than two each pair, and runs of a piece's atoms."""
-    numbers: list[range] = []
-    for piece in cluster:
-        first = numbers[-1].stop if numbers else 0
-        numbers.append(range(first, first + max(len(piece.atoms), 1)))
+def _wholes(cluster: Sequence[Piece]) -> list[Alternative]:
+    """What of a cluster may be a digit as it is: each piece, with more than two each pair, and all."""
     sets = [[i] for i in range(len(cluster))]
     if 2 < len(cluster) <= _BROKEN:  # more is handwriting or texture
         boxes = np.array([(p.box.x, p.box.y, p.box.right, p.box.bottom) for p in cluster], np.float64)
         sets += np.argwhere(np.triu(_may_be_one(boxes[:, None], boxes[None]), 1)).tolist()
     if len(cluster) > 1:
         sets.append([*range(len(cluster))])
+    return [_alternative([cluster[i] for i in members], frozenset(members), frozenset(members)) for members in sets]
+
+
+def _numbers(apart: Sequence[Apart]) -> list[range]:
+    """Numbers of each piece's atoms, within the cluster; one of a piece that is whole."""
+    numbers: list[range] = []
+    for each in apart:
+        first = numbers[-1].stop if numbers else 0
+        numbers.append(range(first, first + max(len(each.atoms), 1)))
+    return numbers
+
+
+def _renumbered(crop: Crop, numbers: Sequence[range] | None) -> Crop:
+    """A whole's crop, its parts the atoms of its pieces."""
+    if numbers is None:
+        return crop
+    parts = frozenset(n for i in crop.parts for n in numbers[i])
+    return replace(crop, parts=parts, whole=parts)
+
+
+def _parts(apart: Sequence[Apart], numbers: Sequence[range]) -> list[Alternative]:
+    """What of a cluster may be a digit once its pieces are taken apart: runs of their atoms."""
     found = []
-    for members in sets:
-        parts = frozenset(n for i in members for n in numbers[i])
-        found.append(_alternative([cluster[i] for i in members], parts, parts, 1.0))
-    for piece, own in zip(cluster, numbers, strict=True):
+    for (atoms, runs), own in zip(apart, numbers, strict=True):
         # The outline's length goes with that of the stroke.
-        lengths = [cv2.arcLength(atom.outline, True) for atom in piece.atoms]
-        for run in piece.runs:
+        lengths = [cv2.arcLength(atom.outline, True) for atom in atoms]
+        for run in runs:
             share = sum(lengths[n] for n in run.atoms) / sum(lengths[n] for n in run.whole)
-            parts, whole = (frozenset(own[n] for n in atoms) for atoms in run)
-            found.append(_alternative([piece.atoms[n] for n in sorted(run.atoms)], parts, whole, share))
+            parts, whole = (frozenset(own[n] for n in chosen) for chosen in run)
+            found.append(_alternative([atoms[n] for n in sorted(run.atoms)], parts, whole, share))
     return found
 
 
-def _alternative(pieces: Sequence[Piece], parts: frozenset[int], whole: frozenset[int], share: float) -> Alternative:
+def _alternative(
+    pieces: Sequence[Piece], parts: frozenset[int], whole: frozenset[int], share: float = 1.0
+) -> Alternative:
     box = pieces[0].box
     for piece in pieces[1:]:
         box = box.union(piece.box)
@@ -202,8 +268,8 @@ _BROKEN = 6
 """Pieces that a broken digit has at the most."""
 
 
-def _may_be_digit(box: Box, shape: tuple[int, ...], settings: DetectSettings) -> bool:
-    height, width = shape[:2]
+def _may_be_digit(box: Box, size: tuple[int, int], settings: DetectSettings) -> bool:
+    height, width = size
     if box.height < settings.min_height or box.width > 1.8 * box.height or box.height > 12 * max(box.width, 2):
         return False
     # Ink that touches two opposite borders of the frame is a page's edge or a ruling.

@@ -8,7 +8,7 @@ shadow. Ink is what is darker, or lighter, than its paper by more than noise exp
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
@@ -41,13 +41,6 @@ class InkSettings:
     noise: float = 5.0
 
 
-class Run(NamedTuple):
-    """Some of a piece's atoms that may be a digit, by index, and all those of the connected ink they were cut from."""
-
-    atoms: frozenset[int]
-    whole: frozenset[int]
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Piece:
     """Connected ink.
@@ -56,15 +49,11 @@ class Piece:
         outline: int32 (n, 1, 2), x and y of its outer contour.
         box: around the outline.
         polarity: the ink against its paper.
-        atoms: what it was parted into, where it may be more than one digit.
-        runs: sets of atoms that may each be a digit.
     """
 
     outline: npt.NDArray[Any]
     box: Box
     polarity: Polarity
-    atoms: tuple[Piece, ...] = ()
-    runs: tuple[Run, ...] = ()
 
 
 class Ink:

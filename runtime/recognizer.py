@@ -77,16 +77,15 @@ class Recognizer:
         started = perf_counter()
         luma, offset = self._view(frame)
         detection = self._find(luma, self._settings.detect)
-        crops = detection.candidates.wholes()
+        wholes = detection.candidates.wholes()
         cut = perf_counter()
-        probabilities = self._ask(crops)
+        probabilities = self._ask(wholes)
         asked = perf_counter()
         sure = np.flatnonzero(probabilities[:, self._digits].max(axis=1, initial=0) >= _SETTLED).tolist()
-        parts = detection.candidates.parts([crops[i] for i in sure])
+        crops = detection.candidates.all([wholes[i] for i in sure])
         cut += perf_counter() - asked
-        if parts:
-            crops += parts
-            probabilities = np.concatenate([probabilities, self._ask(parts)])
+        if len(crops) > len(wholes):
+            probabilities = np.concatenate([probabilities, self._ask(crops[len(wholes) :])])
         classified = perf_counter()
         kept = _best_covers(crops, probabilities[:, self._digits])
         candidates = [Candidate(_shift(crops[i].box, offset), probabilities[i], crops[i].pixels) for i in kept]
@@ -129,6 +128,7 @@ class Recognizer:
             numbers,
             milliseconds,
             "" if readings else _why_nothing(luma, detection, bool(unsure)),
+            left_out=detection.candidates.dropped,
         )
 
     def _ask(self, crops: Sequence[Crop]) -> npt.NDArray[np.float32]:
@@ -156,8 +156,8 @@ def _best_covers(crops: Sequence[Crop], digits: npt.NDArray[np.floating]) -> lis
     """Of each group of alternatives, the ones that explain its ink best.
 
     A cover's score is the sum over its parts of how sure a digit the crop is that holds the part; parts that no crop
-    of the cover holds count as none. Of covers alike the first is kept: pieces as they were found come before unions
-    and cuts.
+    of the cover holds count as none. A crop that is likelier no digit does not stand for a sure digit's ink and more.
+    Of covers alike the first is kept: pieces as they were found come before unions and cuts.
 
     Args:
         crops: candidates; the alternatives of a group share its number.
@@ -178,6 +178,8 @@ def _best_covers(crops: Sequence[Crop], digits: npt.NDArray[np.floating]) -> lis
     for i in sorted(contested):
         groups.setdefault(crops[i].group, []).append(i)
     for members in groups.values():
+        settled = [crops[i].parts for i in members if scores[i] >= _SETTLED]
+        members = [i for i in members if scores[i] >= _LIKELY or not any(p < crops[i].parts for p in settled)]
         cover = _best_cover(members, crops, scores)
         # Touching digits leave little ink over; a word in which some stroke looks like a digit does. And strokes that
         # touch, such as those of a W, are no row of 1s.

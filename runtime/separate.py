@@ -9,14 +9,14 @@ atoms may be a digit.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from runtime.ink import Ink, Piece, Run, pieces_of
+from runtime.ink import Ink, Piece, pieces_of
 from runtime.values import Box, Image
 
 
@@ -62,29 +62,72 @@ class _Region(NamedTuple):
         return self.mask[box.y - self.y : box.bottom - self.y, box.x - self.x : box.right - self.x]
 
 
-def separate(ink: Ink, heights: tuple[float, float], settings: SeparateSettings) -> list[Piece]:
-    """Take a picture's ink apart where it may be more than one digit.
+class Run(NamedTuple):
+    """Some atoms that may be a digit, by index, and all those of the connected ink they were cut from."""
 
-    Args:
-        ink: of the picture.
-        heights: least and greatest of a digit.
-        settings: when to.
+    atoms: frozenset[int]
+    whole: frozenset[int]
 
-    Returns:
-        Pieces no taller than a digit: those found, or their stronger ink; with atoms where digits may touch.
+
+class Apart(NamedTuple):
+    """What a piece was taken apart into: its atoms, and runs of them that may be a digit; nothing where it is whole."""
+
+    atoms: tuple[Piece, ...] = ()
+    runs: tuple[Run, ...] = ()
+
+
+class Separation:
+    """A picture's ink, each piece of one strength; what may be more than one digit is taken apart when asked to.
+
+    Attributes:
+        pieces: those found, or their stronger ink; no taller than a digit.
     """
-    found = [
-        part
-        for piece in ink.pieces
-        if max(piece.box.width, piece.box.height) >= _SMALLEST
-        for part in _by_strength(ink, piece, _Region(ink.masks[piece.polarity], 0, 0), heights, settings, _STRENGTHS)
-    ]
-    row = settings.tall * _usual([piece.box.height for piece, _ in found if piece.box.height >= heights[0]])
-    return [
-        _parted(ink, piece, region, (heights[0], row), settings)
-        for piece, region in found
-        if piece.box.height <= heights[1]
-    ]
+
+    def __init__(self, ink: Ink, heights: tuple[float, float], settings: SeparateSettings) -> None:
+        """Part ink by strength.
+
+        Args:
+            ink: of the picture.
+            heights: least and greatest of a digit.
+            settings: when to take it apart.
+        """
+        self._ink, self._settings = ink, settings
+        regions = {polarity: _Region(mask, 0, 0) for polarity, mask in ink.masks.items()}
+        found = [
+            part
+            for piece in ink.pieces
+            if max(piece.box.width, piece.box.height) >= _SMALLEST
+            for part in _by_strength(ink, piece, regions[piece.polarity], heights, settings, _STRENGTHS)
+        ]
+        two_rows = settings.tall * _usual([piece.box.height for piece, _ in found if piece.box.height >= heights[0]])
+        self._heights = heights[0], two_rows
+        self._regions = {piece: region for piece, region in found if piece.box.height <= heights[1]}
+        self.pieces = list(self._regions)
+
+    def apart(self, piece: Piece) -> Apart:
+        """Take one of the pieces apart, by rows and by necks."""
+        box, region, (least, two_rows) = piece.box, self._regions[piece], self._heights
+        if box.height < least or box.width > self._settings.most * box.height:
+            return Apart()
+        rows = [piece]
+        if box.height >= two_rows:
+            rows = _rows(self._ink, piece, region, (least, two_rows), self._settings, _MOST_ROWS)
+        if len(rows) < 2:
+            return self._by_necks(piece, region)
+        atoms: list[Piece] = []
+        runs: list[Run] = []
+        for part in rows:
+            inner = self._by_necks(part, region) if part.box.height >= least else Apart()
+            own = inner.atoms or (part,)
+            whole = frozenset(range(len(atoms), len(atoms) + len(own)))
+            runs += [Run(whole, whole)]
+            runs += [Run(frozenset(n + len(atoms) for n in run.atoms), whole) for run in inner.runs]
+            atoms += own
+        return Apart(tuple(atoms), tuple(runs))
+
+    def _by_necks(self, piece: Piece, region: _Region) -> Apart:
+        wide = piece.box.width >= self._settings.wide * piece.box.height
+        return _touching(self._ink, piece, region, self._settings) if wide else Apart()
 
 
 _SMALLEST = 3
@@ -114,27 +157,6 @@ def _by_strength(
         return [(piece, region)]
     parts = pieces_of(strong.mask, piece.polarity, (strong.x, strong.y))
     return [found for part in parts for found in _by_strength(ink, part, strong, heights, settings, depth - 1)]
-
-
-def _parted(ink: Ink, piece: Piece, region: _Region, heights: tuple[float, float], settings: SeparateSettings) -> Piece:
-    """The piece with its atoms where it may be several digits; ``heights`` are a digit's least and that of two rows."""
-    box = piece.box
-    if box.height < heights[0] or box.width > settings.most * box.height:
-        return piece
-    rows = _rows(ink, piece, region, heights, settings, _MOST_ROWS) if box.height >= heights[1] else [piece]
-    if len(rows) < 2:
-        return _touching(ink, piece, region, settings) if box.width >= settings.wide * box.height else piece
-    atoms: list[Piece] = []
-    runs: list[Run] = []
-    for part in rows:
-        if part.box.height >= heights[0] and part.box.width >= settings.wide * part.box.height:
-            part = _touching(ink, part, region, settings)
-        own = part.atoms or (part,)
-        whole = frozenset(range(len(atoms), len(atoms) + len(own)))
-        runs += [Run(whole, whole)]
-        runs += [Run(frozenset(n + len(atoms) for n in run.atoms), whole) for run in part.runs]
-        atoms += own
-    return replace(piece, atoms=tuple(atoms), runs=tuple(runs))
 
 
 _MOST_ROWS = 3
@@ -215,8 +237,8 @@ _WIDEST = 1.8
 """Width of the widest."""
 
 
-def _touching(ink: Ink, piece: Piece, region: _Region, settings: SeparateSettings) -> Piece:
-    """The piece with its atoms, and the runs of them that may be a digit; as it is where it has no necks."""
+def _touching(ink: Ink, piece: Piece, region: _Region, settings: SeparateSettings) -> Apart:
+    """The piece's atoms, and the runs of them that may be a digit, where it has necks."""
     box = piece.box
     parted, strength = _own(ink, piece, region)
     necks = _necks(strength, settings)
@@ -226,7 +248,7 @@ def _touching(ink: Ink, piece: Piece, region: _Region, settings: SeparateSetting
         cv2.line(parted, (round(x + reach), 0), (round(x - reach), box.height - 1), 0, 1, cv2.LINE_4)
     atoms = [atom for atom in pieces_of(parted, piece.polarity, (box.x, box.y)) if atom.box.area > 2] if necks else []
     if len(atoms) < 2:
-        return piece
+        return Apart()
     # An atom lies on one side of each line, and so does its first pixel.
     x, y = np.array([atom.outline[0, 0] for atom in atoms]).T - np.array([[box.x], [box.y]])
     beyond = np.array([x > at - slant * (y - box.height / 2) for at, slant in necks])
@@ -239,9 +261,7 @@ def _touching(ink: Ink, piece: Piece, region: _Region, settings: SeparateSetting
         for stop, right in stops[i:]
         if _NARROWEST * box.height <= stop - start <= _WIDEST * box.height
     ]
-    return replace(
-        piece, atoms=tuple(atoms), runs=tuple(run for run in dict.fromkeys(runs) if 0 < len(run.atoms) < len(atoms))
-    )
+    return Apart(tuple(atoms), tuple(run for run in dict.fromkeys(runs) if 0 < len(run.atoms) < len(atoms)))
 
 
 def _own(ink: Ink, piece: Piece, region: _Region) -> tuple[Image, Image]:

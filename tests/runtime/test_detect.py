@@ -287,9 +287,9 @@ def bars(count: int) -> Image:
 def test_candidates_are_capped_the_smallest_dropped_and_counted() -> None:
     luma = bars(60)
     everything = detect(luma)
-    assert (len(everything.crops), everything.dropped) == (60, 0)
+    assert (len(everything.crops), everything.candidates.dropped) == (60, 0)
     capped = detect(luma, DetectSettings(max_candidates=15))
-    assert (len(capped.crops), capped.dropped) == (15, 45)
+    assert (len(capped.crops), capped.candidates.dropped) == (15, 45)
     assert {crop.box.y for crop in capped.crops} == {20}  # the top row's bars are the tallest
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from runtime.backends import ArtifactClassifier, load_classifier
 from runtime.bundle import Artifact, TensorSpec
+from runtime.detect import DetectSettings
 from runtime.errors import UsageError
 from runtime.pages import PAPERS, draw_page
 from runtime.recognizer import Recognizer, RecognizerSettings
@@ -94,6 +95,19 @@ def test_sure_digits_are_read_less_sure_ones_unsure_the_rest_and_what_is_no_digi
     result = read(luma, BarReader(sure))
     assert (labels(result.readings), labels(result.unsure)) == ("1", "23")
     assert [reading.confidence for reading in (*result.readings, *result.unsure)] == pytest.approx([0.61, 0.59, 0.31])
+
+
+def test_a_sure_digit_beside_specks_is_not_taken_for_a_part_of_what_may_be_another() -> None:
+    specks = [Box(132, 100 + 21 * i, 10, 18) for i in range(3)]
+    result = read(page(bar(2, 100, 100), *specks), BarReader({"5": 0.2, "6": 0.45}))
+    assert (labels(result.readings), labels(result.unsure)) == ("2", "")
+
+
+def test_ink_beyond_what_a_frame_is_given_time_for_is_counted() -> None:
+    luma = page(*(bar(3, 60 + 80 * i, 100, height=60 - 4 * i) for i in range(6)))
+    assert read(luma).left_out == 0
+    result = read(luma, detect=DetectSettings(max_candidates=4))
+    assert (labels(result.readings), result.left_out) == ("3333", 2)
 
 
 @pytest.mark.parametrize(

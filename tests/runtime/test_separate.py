@@ -75,21 +75,21 @@ def test_ink_that_may_be_two_digits_is_offered_whole_as_well() -> None:
     assert sum(crop.parts < found.parts for crop in detect(luma).crops if crop.group == found.group) >= 2
 
 
-def test_ink_that_is_settled_is_not_cut_into_its_parts() -> None:
+def test_ink_that_is_settled_is_not_taken_apart() -> None:
     luma = np.full((480, 640), PAPER, np.uint8)
     pair, _ = rings(-3)
     luma[:240], luma[240:] = pair[120:360], pair[120:360]
-    detection = detect(luma)
-    candidates, crops = detection.candidates, detection.crops
-    wholes, parts = candidates.wholes(), candidates.parts()
-    assert len(wholes) == 2
-    assert len(wholes) + len(parts) == len(crops)
-    assert {id(crop) for crop in [*wholes, *parts]} == {id(crop) for crop in crops}
-    left = candidates.parts(wholes[:1])
-    assert {crop.group for crop in left} == {wholes[1].group}
-    assert len(left) == sum(crop.group == wholes[1].group for crop in parts) > 1
-    assert candidates.parts(wholes) == []
-    assert left[0] not in candidates.parts([wholes[0], left[0]])
+    candidates = detect(luma).candidates
+    first, second = wholes = candidates.wholes()
+    assert candidates.all(wholes) == wholes
+    everything = candidates.all()
+    left = candidates.all([first])
+    assert left[0] is first
+    assert np.array_equal(left[1].pixels, second.pixels)
+    assert {crop.group for crop in left[2:]} == {second.group}
+    assert len(left) - 2 == sum(crop.group == second.group for crop in everything[2:]) > 1
+    for crop in everything[2:]:
+        assert crop.parts < everything[crop.group].parts == crop.whole
 
 
 def test_narrow_ink_is_one_candidate() -> None:
