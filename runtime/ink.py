@@ -78,11 +78,10 @@ class Ink:
         self.papers = _papers(luma, settings)
         self.masks: dict[Polarity, Image] = {}
         self.pieces: list[Piece] = []
+        margin = np.maximum(_LEVELS * settings.contrast, max(settings.floor, settings.noise * rest))
         for polarity, paper in self.papers.items():
-            level = paper.astype(np.float32)
-            margin = np.maximum(level * settings.contrast, max(settings.floor, settings.noise * rest))
-            limit = level - margin if polarity == "dark" else level + margin
-            bound = self._spread(np.clip(limit, 0, 255).astype(np.uint8))
+            limits = _LEVELS - margin if polarity == "dark" else _LEVELS + margin
+            bound = self._spread(cv2.LUT(paper, np.clip(limits, 0, 255).astype(np.uint8)))
             self.masks[polarity] = cv2.compare(luma, bound, cv2.CMP_LT if polarity == "dark" else cv2.CMP_GT)
             self.pieces += pieces_of(self.masks[polarity], polarity)
 
@@ -107,6 +106,9 @@ class Ink:
     def _spread(self, cells: Image) -> Image:
         """A map of cells over the whole picture."""
         return cv2.resize(cells, (self.luma.shape[1], self.luma.shape[0]), interpolation=cv2.INTER_LINEAR)
+
+
+_LEVELS = np.arange(256, dtype=np.float32)
 
 
 def pieces_of(mask: Image, polarity: Polarity, offset: tuple[int, int] = (0, 0)) -> list[Piece]:
