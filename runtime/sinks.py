@@ -87,7 +87,7 @@ def described(result: Result) -> str:
     if result.unsure:
         counts.append(f"{len(result.unsure)} unsure")
     if result.left_out:
-        counts.append(f"{result.left_out} more pieces of ink not looked at")
+        counts.append(f"{result.left_out} more candidates not looked at")
     if not result.readings and result.hint:
         counts.append(result.hint)
     text = " ".join(number.text for number in result.numbers) or "nothing read"

@@ -140,7 +140,7 @@ class TestText:
             for name, text in (("a.png", "407"), ("b.png", "407"), ("c.png", "")):
                 sink.write(replace(frame(), file=name), replace(result(text), left_out=3 if text else 0))
         assert out.getvalue().splitlines() == [
-            *(f"{name}.png: 407 (3 digits, 3 more pieces of ink not looked at)" for name in "ab"),
+            *(f"{name}.png: 407 (3 digits, 3 more candidates not looked at)" for name in "ab"),
             "c.png: nothing read (no digit in view)",
         ]
 
