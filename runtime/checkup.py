@@ -44,6 +44,7 @@ class Plan(NamedTuple):
         interpreter: of the litert backend.
         state: folder that recordings and kept crops go to.
         config: what the service's configuration says; empty where there is none.
+        config_file: where that is.
     """
 
     model: str
@@ -51,6 +52,7 @@ class Plan(NamedTuple):
     interpreter: str
     state: Path
     config: dict[str, Any]
+    config_file: str
 
 
 def examine(machine: Machine, plan: Plan) -> list[Finding]:
@@ -255,6 +257,26 @@ def _model(machine: Machine, plan: Plan) -> Iterator[Finding]:
         yield Finding("model", "error", found or last, fix if found else "install the archive again")
 
 
+_CONFIGURE = """
+import sys
+sys.path[:0] = [{home!r}]
+from runtime.camera import main
+sys.exit(main(["--config", {file!r}, "--help"]))
+"""
+
+
+def _configuration(machine: Machine, plan: Plan) -> Iterator[Finding]:
+    if not plan.config:
+        return
+    answer = machine.run_python(_CONFIGURE.format(home=str(machine.home), file=plan.config_file))
+    if answer.code == 0:
+        yield Finding("configuration", "ok", f"{plan.config_file}: {', '.join(plan.config)}")
+    elif answer.code == 2:  # of anything else there are findings above
+        found = answer.text.splitlines()[-1].removeprefix("error: ")
+        fix = f"edit {plan.config_file}; until then the service does not start"
+        yield Finding("configuration", "error", found, fix)
+
+
 def _camera(machine: Machine, plan: Plan) -> Iterator[Finding]:
     source = str(plan.config.get("source", ""))
     webcams = []
@@ -408,7 +430,7 @@ def _broker(machine: Machine, plan: Plan) -> Iterator[Finding]:
 Check: TypeAlias = Callable[[Machine, Plan], Iterator[Finding]]
 CHECKS: tuple[Check, ...] = (
     *(_system, _processor, _python, _modules, _model),
-    *(_camera, _display, _heat, _disk, _port, _broker),
+    *(_configuration, _camera, _display, _heat, _disk, _port, _broker),
 )
 """Every check, in the order in which their findings are told."""
 

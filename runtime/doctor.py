@@ -53,6 +53,7 @@ def main(argv: Sequence[str] | None = None, *, machine: Machine | None = None) -
             options.interpreter or str(usual["interpreter"]),
             options.state,
             config,
+            options.config or SERVICE,
         )
         findings = examine(looked_at, plan)
         worst = max((finding.severity for finding in findings), key=list(MARKS).index)
@@ -122,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--config",
         metavar="FILE",
-        help=f"the service's configuration, whose model, source, ports and broker are looked at; {SERVICE} if there",
+        help=f"the service's configuration, whose options, source, ports and broker are looked at; {SERVICE} if there",
     )
     parser.add_argument(
         "--state", type=Path, default=Path.cwd(), metavar="DIR", help="folder that recordings and crops go to"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.checkup import Finding
+from runtime.checkup import _CONFIGURE, Finding
 from runtime.doctor import main
 from runtime.machine import NOT_THERE, Answer, Machine
 
@@ -68,6 +68,8 @@ class Pi(Machine):
         return self.programs.get(program[0], NOT_THERE)
 
     def run_python(self, code: str, seconds: float = 180) -> Answer:
+        if "runtime.camera" in code:
+            return self.modules.get("configuration", Answer(0, "usage: python -m runtime.camera"))
         asked = re.match(r"import ([\w.]+)", code)
         if asked and asked[1] != "sys":
             return self.modules.get(asked[1].split(".")[0], Answer(0, "1.2.3"))
@@ -321,6 +323,28 @@ def test_a_trouble_of_what_the_configuration_asks_for_is_found(
     (finding,) = (finding for finding in findings if finding.severity != "ok")
     assert (finding.severity, found in finding.found, fix in finding.fix) == (severity, True, True)
     assert "hunter2" not in str(findings)
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ('sorce = "0"', "unknown key 'sorce'; did you mean source?"),
+        ("min-confidence = 2", "min-confidence: "),
+        ('source = "0"', "source"),
+    ],
+)
+def test_options_that_the_service_would_refuse_are_found(
+    line: str, found: str, pi: Pi, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(f"{line}\n")
+    pi.modules["configuration"] = Machine().run_python(_CONFIGURE.format(home=str(ROOT), file=str(path)))
+    code, findings = told(pi, capsys, "--config", str(path))
+    (finding,) = (finding for finding in findings if finding.subject == "configuration")
+    wrong = found != "source"
+    assert (code, finding.severity) == ((1, "error") if wrong else (0, "ok"))
+    assert f"{path}: {found}" in finding.found
+    assert bool(finding.fix) is wrong
 
 
 def test_a_port_that_the_service_itself_has_is_no_trouble(
