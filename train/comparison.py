@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator
 
 from runtime.backends import ArtifactClassifier, make_classifier
 from runtime.bundle import Bundle
@@ -65,13 +66,13 @@ def artifact_rows(known: Sequence[tuple[Bundle, Work]]) -> list[list[str]]:
             "latency, µs",
         ]
     ]
-    for bundle, work in known:
+    for (bundle, work), name in zip(known, _names(known), strict=True):
         for artifact in bundle.manifest.artifacts:
             with native_stderr_silent():  # LiteRT announces its delegate
                 classifier = make_classifier(bundle, artifact)
             rows.append(
                 [
-                    f"{bundle.manifest.name} {artifact.name}",
+                    f"{name} {artifact.name}",
                     _accuracy(artifact.metrics),
                     f"{work.parameters:,}",
                     f"{work.multiply_accumulates / 1e6:.2f}",
@@ -81,6 +82,15 @@ def artifact_rows(known: Sequence[tuple[Bundle, Work]]) -> list[list[str]]:
                 ]
             )
     return rows
+
+
+def _names(known: Sequence[tuple[Bundle, Work]]) -> list[str]:
+    """Names of bundles; of two with one name, where they are."""
+    names = [bundle.manifest.name for bundle, _ in known]
+    return [
+        "/".join(bundle.folder.resolve().parts[-2:]) if names.count(name) > 1 else name
+        for (bundle, _), name in zip(known, names, strict=True)
+    ]
 
 
 def median_microseconds(classifier: ArtifactClassifier) -> float:
@@ -98,7 +108,7 @@ def comparison_plot(known: Sequence[tuple[Bundle, Work]]) -> str:
     """Errors against bytes of the weights, a point for each bundle's int8 file."""
 
     def draw(axes: Axes) -> None:
-        for bundle, work in known:
+        for (bundle, work), name in zip(known, _names(known), strict=True):
             artifact = next((each for each in bundle.manifest.artifacts if each.precision == "int8"), None)
             metric = artifact.metrics.get("mnist_test") if artifact else None
             if not metric:
@@ -107,16 +117,17 @@ def comparison_plot(known: Sequence[tuple[Bundle, Work]]) -> str:
             x, y = work.weight_bytes / 1000, 100 * (1 - metric["accuracy"])
             axes.plot([x, x], [low, high], color=QUIET, linewidth=1.2)
             axes.plot([x], [y], "o", color=BLUE)
-            axes.annotate(bundle.manifest.name, (x, y), xytext=(6, 4), textcoords="offset points", fontsize=8)
+            axes.annotate(name, (x, y), xytext=(6, 4), textcoords="offset points", fontsize=8)
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.set_xlabel("int8 weights, kB")
         axes.set_ylabel("errors, % (line: 95 %)")
         for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axis.set_major_formatter("{x:g}")
-            axis.set_minor_formatter("{x:g}")
-        axes.tick_params(which="minor", labelsize=7)
-        axes.grid(which="both")
+        axes.minorticks_off()
+        axes.margins(x=0.15)  # the last point's name takes room
+        axes.grid()
 
     return svg("comparison", draw, 3.2)
 

@@ -87,6 +87,7 @@ def test_bundles_are_compared_on_one_page(tmp_path: Path, capsys: pytest.Capture
     ]
     assert len(rows) == 2 * len(load_bundle("edge").manifest.artifacts)
     assert all(float(row.split()[-1]) > 0 for row in rows)
+    assert all(row.startswith("models/edge ") for row in rows)  # of one name: told apart by where they are
     assert check_page(tmp_path / "comparison.html").count("<figure>") == 1
 
 
