@@ -271,7 +271,7 @@ def _configuration(machine: Machine, plan: Plan) -> Iterator[Finding]:
     answer = machine.run_python(_CONFIGURE.format(home=str(machine.home), file=plan.config_file))
     if answer.code == 0:
         yield Finding("configuration", "ok", f"{plan.config_file}: {', '.join(plan.config)}")
-    elif answer.code == 2:  # of anything else there are findings above
+    elif answer.code == 2 and answer.text:  # of anything else there are findings above
         found = answer.text.splitlines()[-1].removeprefix("error: ")
         fix = f"edit {plan.config_file}; until then the service does not start"
         yield Finding("configuration", "error", found, fix)
