@@ -30,7 +30,7 @@ from train.epochs import EpochSettings, gather, make_epoch
 from train.fit import hold_back_none, save_model, write_json
 from train.inputs import Floats, LabeledImages, Model
 from train.measures import Share, share
-from train.networks import load_model, logits_of
+from train.networks import load_model, logits_of, to_int8_grid
 from train.scenes import SceneSettings, render_frame
 from train.writer import DigitPool
 
@@ -160,6 +160,7 @@ def train_extra(
         _fit(network, own, data, settings, history)
         pairs = zip(old, network.get_weights(), strict=True)
         network.set_weights([before + settings.step * (after - before) for before, after in pairs])
+        to_int8_grid(network)
         hold_back_none(network, base.none_prior)
         save_model(network, run / "model.keras")
         write_json(run / "history.json", history)

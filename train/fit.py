@@ -22,7 +22,7 @@ from train.augment import AugmentSettings
 from train.crops import VALIDATION_CROPS, LabeledCrops
 from train.data import NONE, Mnist
 from train.epochs import CropPools, EpochSettings, Material, gather, make_epoch
-from train.networks import NETWORKS, load_model, logits_of
+from train.networks import NETWORKS, load_model, logits_of, to_int8_grid
 from train.workers import Workers
 
 GLANCE = 20_000
@@ -72,9 +72,10 @@ def fit(
 ) -> dict[str, Any]:
     """Train a network and leave ``model.keras``, ``history.json`` and ``validation-crops.npz`` in ``run``.
 
-    The model saved is that of the last epoch: with a rate that ends at zero and averaged weights the last is the best
-    but for chance, and what validation says of single epochs differs by chance alone. Between whole runs choose by the
-    crops' figures, among those whose ``validation_accuracy`` is within 0.05 points of the best.
+    The model saved is that of the last epoch, its kernels on the int8 grid: with a rate that ends at zero and averaged
+    weights the last is the best but for chance, and what validation says of single epochs differs by chance alone.
+    Between whole runs choose by the crops' figures, among those whose ``validation_accuracy`` is within 0.05 points of
+    the best.
 
     Args:
         data: MNIST; the test images are not touched.
@@ -139,6 +140,7 @@ def fit(
                     callbacks=[_Recorder(data, crops, history, run, bar, watch)],
                 )
         model.optimizer.finalize_variable_values(model.trainable_variables)  # the averaged weights
+        to_int8_grid(model)
         hold_back_none(model, settings.none_margin)
         save_model(keras.models.Model(model.inputs, model.outputs, name=settings.model), run / "model.keras")
         checkpoint.unlink(missing_ok=True)
@@ -198,6 +200,7 @@ class _Recorder(keras.callbacks.Callback):
         assert logs
         training = self.model.get_weights()
         self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
+        to_int8_grid(self.model)
         crops = self._crops if epoch + 1 == self._history["settings"]["epochs"] else self._glance
         on_crops = _score_crops(self.model, crops) if crops else {}
         hold_back_none(self.model, self._history["settings"]["none_margin"])

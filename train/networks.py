@@ -148,6 +148,22 @@ def weight_bytes(model: keras.Model) -> int:
     return total
 
 
+def to_int8_grid(model: keras.Model) -> None:
+    """Round kernels to what int8 holds: for each output channel whole multiples of 1/127 of its largest weight.
+
+    Folding batch normalization scales a channel as a whole and keeps it on that grid, so that a file of int8 weights
+    has the very weights of the network that it was made from.
+    """
+    for layer in model.layers:
+        # A depthwise kernel is (height, width, channels, 1).
+        if isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D | layers.Dense):
+            channels = 2 if isinstance(layer, layers.DepthwiseConv2D) else layer.kernel.ndim - 1
+            kernel = keras.ops.convert_to_numpy(layer.kernel)
+            others = tuple(axis for axis in range(kernel.ndim) if axis != channels)
+            step = np.maximum(np.abs(kernel).max(axis=others, keepdims=True), 1e-12) / 127
+            layer.kernel.assign(np.rint(kernel / step) * step)
+
+
 def load_model(path: Path) -> keras.Model:
     """Load a model that ``train`` saved.
 

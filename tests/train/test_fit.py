@@ -23,7 +23,7 @@ from train.crops import VALIDATION_CROPS, LabeledCrops
 from train.data import NONE, Mnist
 from train.epochs import CropPools, EpochSettings
 from train.fit import FitSettings, finished, fit, score
-from train.networks import load_model
+from train.networks import load_model, to_int8_grid
 
 ROOT = Path(__file__).resolve().parents[2]
 EPOCH = EpochSettings(drawn=0.1, nones=0.2, crops=0.1, crop_nones=0.05, none_pool=60)
@@ -157,7 +157,7 @@ def test_mnist_is_learned_from_a_few_digits(mnist: Mnist, tmp_path: Path) -> Non
 
 
 class TestResume:
-    def test_a_checkpoint_holds_what_was_validated_the_averaged_weights_with_none_held_back(
+    def test_a_checkpoint_holds_what_was_validated_the_averaged_weights_on_the_grid_with_none_held_back(
         self, killed: Path, drawn: Mnist
     ) -> None:
         def loss() -> float:
@@ -171,6 +171,7 @@ class TestResume:
         of_average = loss()
         kernel, bias = stopped.get_layer("logits").get_weights()
         stopped.get_layer("logits").set_weights([kernel, bias - SETTINGS.none_margin * (np.arange(11) == 10)])
+        to_int8_grid(stopped)
         assert loss() == pytest.approx(validated, rel=1e-6)
         assert len({round(each, 3) for each in (of_training, of_average, validated)}) == 3
 

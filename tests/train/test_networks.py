@@ -12,7 +12,7 @@ from keras import layers
 from runtime.errors import DataError
 from runtime.preprocess import FIELD
 from train.data import LABELS, NONE
-from train.networks import NETWORKS, SpaceToDepth, load_model, multiply_accumulates, weight_bytes
+from train.networks import NETWORKS, SpaceToDepth, load_model, multiply_accumulates, to_int8_grid, weight_bytes
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, FIELD, FIELD, 1), dtype=np.uint8)
 
@@ -60,6 +60,23 @@ def test_the_documented_size_of_a_network_is_its_size(name: str) -> None:
     assert float(described[2]) == round(multiply_accumulates(model) / 1e6, 1)
     if within := re.search(r"([\d.]+) kB of int8 weights", str(NETWORKS[name].__doc__)):
         assert 850 * float(within[1]) < weight_bytes(model) <= 1000 * float(within[1])
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_kernels_on_the_grid_are_what_int8_holds(name: str) -> None:
+    model = NETWORKS[name]()
+    before = [layer.kernel.numpy() for layer in model.layers if hasattr(layer, "kernel")]
+    to_int8_grid(model)
+    kernels = [layer.kernel.numpy() for layer in model.layers if hasattr(layer, "kernel")]
+    for old, kernel in zip(before, kernels, strict=True):
+        depthwise = kernel.shape[-1] == 1 and kernel.ndim == 4
+        channels = (kernel[..., 0] if depthwise else kernel).reshape(-1, kernel.shape[2 if depthwise else -1])
+        steps = 127 * channels / np.abs(channels).max(axis=0)
+        assert np.abs(steps - np.rint(steps)).max() < 1e-3
+        assert np.abs(kernel - old).max() <= np.abs(old).max() / 254 * 1.001
+    to_int8_grid(model)
+    for kernel, layer in zip(kernels, (each for each in model.layers if hasattr(each, "kernel")), strict=True):
+        np.testing.assert_allclose(layer.kernel.numpy(), kernel, rtol=1e-5)
 
 
 def test_work_is_counted_by_hand() -> None:
