@@ -23,16 +23,16 @@ class Alternative(NamedTuple):
     Attributes:
         pieces: of one polarity.
         box: around them.
-        parts: their atoms, numbered within the group.
-        whole: the atoms of the connected ink that they were cut from; the same as ``parts`` where nothing was cut.
-        share: how much of that they are, 0–1.
+        parts: those that they are, numbered within the group.
+        whole: the parts of the connected ink that they were taken from; ``parts`` where nothing was taken apart.
+        held: how many pieces of connected ink that is; a share of one where it was taken apart.
     """
 
     pieces: Sequence[Piece]
     box: Box
     parts: frozenset[int]
     whole: frozenset[int]
-    share: float
+    held: float
 
 
 class Cutter:
@@ -74,7 +74,7 @@ class Cutter:
         right, bottom = round((left + width - tx) / sx), round((top + height - ty) / sy)
         seen = Box(x, y, max(min(right, full.right) - x, 1), max(min(bottom, full.bottom) - y, 1))
         transform = np.array([[sx, 0, tx], [0, sy, ty]], np.float32)
-        return Crop(seen, pixels, polarity, transform, group, alternative.parts, alternative.whole, alternative.share)
+        return Crop(seen, pixels, polarity, transform, group, alternative.parts, alternative.whole, alternative.held)
 
     def to_frame(self, box: Box) -> Box:
         """A box of the search image in the frame's pixels."""

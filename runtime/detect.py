@@ -2,9 +2,9 @@
 
 Four steps. Ink: what stands out from its paper, in a search image of at most 640 pixels (``ink``). Putting together:
 pieces that may be of one digit, a stroke that broke, a bar beside its stem. Taking apart: connected ink that may be
-more than one digit, where that is not settled already (``separate``). Cutting out: each piece, union or run of atoms
-that may be a digit, from the full-resolution frame (``cut``); those that share ink are alternatives in one group, and
-the recognizer keeps the best-scoring cover.
+more than one digit, where that is not settled already (``separate``). Cutting out: each piece, union or part that may
+be a digit, from the full-resolution frame (``cut``); those that share ink are alternatives in one group, and the
+recognizer keeps the best-scoring cover.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Candidates:
             apart = [
                 Apart() if (group, i) in known else self._separation.apart(piece) for i, piece in enumerate(cluster)
             ]
-            if any(each.runs for each in apart):
+            if any(each.digits for each in apart):
                 numbers[group] = _numbers(apart)
                 parts += [(group, each) for each in _parts(apart, numbers[group])]
         kept, beyond = self._within(parts, self._left)
@@ -143,23 +143,26 @@ def detect(luma: Image, settings: DetectSettings = DetectSettings()) -> Detectio
     Returns:
         Candidates, whose crops' boxes are in ``luma``'s pixels, and what the frame was like.
     """
-    height, width = luma.shape
-    scale = min(settings.side / max(height, width), 1.0)
-    search = luma
-    if scale < 1:
-        size = max(round(width * scale), 1), max(round(height * scale), 1)
-        search = cv2.resize(luma, size, interpolation=cv2.INTER_AREA)
-    ink = Ink(search, settings.ink)
-    tallest = settings.max_height * search.shape[0]
-    separation = Separation(ink, (settings.min_height, tallest), settings.separate)
+    ink, separation = find_ink(luma, settings)
     pieces, cutter = separation.pieces, Cutter(luma, ink)
     return Detection(
-        Candidates(cutter, separation, (search.shape[0], search.shape[1]), settings),
+        Candidates(cutter, separation, (ink.luma.shape[0], ink.luma.shape[1]), settings),
         tuple((cutter.to_frame(each.box), each.polarity) for each in pieces if each.box.height >= settings.min_height),
         sum(max(piece.box.width, piece.box.height) < settings.min_height for piece in pieces),
         float(np.median(ink.papers["dark"])),
         ink.noise,
     )
+
+
+def find_ink(luma: Image, settings: DetectSettings) -> tuple[Ink, Separation]:
+    """The ink of a picture's search image, as it is and by strength; ``luma`` is uint8 (height, width)."""
+    height, width = luma.shape
+    scale = min(settings.side / max(height, width), 1.0)
+    if scale < 1:
+        size = max(round(width * scale), 1), max(round(height * scale), 1)
+        luma = cv2.resize(luma, size, interpolation=cv2.INTER_AREA)
+    ink = Ink(luma, settings.ink)
+    return ink, Separation(ink, (settings.min_height, settings.max_height * luma.shape[0]), settings.separate)
 
 
 def _clusters(pieces: Sequence[Piece], settings: DetectSettings) -> list[list[Piece]]:
@@ -222,7 +225,10 @@ def _wholes(cluster: Sequence[Piece]) -> list[Alternative]:
         sets += np.argwhere(np.triu(_may_be_one(boxes[:, None], boxes[None]), 1)).tolist()
     if len(cluster) > 1:
         sets.append([*range(len(cluster))])
-    return [_alternative([cluster[i] for i in members], frozenset(members), frozenset(members)) for members in sets]
+    return [
+        _alternative([cluster[i] for i in members], frozenset(members), frozenset(members), len(members))
+        for members in sets
+    ]
 
 
 def _numbers(apart: Sequence[Apart]) -> list[range]:
@@ -230,7 +236,7 @@ def _numbers(apart: Sequence[Apart]) -> list[range]:
     numbers: list[range] = []
     for each in apart:
         first = numbers[-1].stop if numbers else 0
-        numbers.append(range(first, first + max(len(each.atoms), 1)))
+        numbers.append(range(first, first + each.atoms))
     return numbers
 
 
@@ -243,25 +249,19 @@ def _renumbered(crop: Crop, numbers: Sequence[range] | None) -> Crop:
 
 
 def _parts(apart: Sequence[Apart], numbers: Sequence[range]) -> list[Alternative]:
-    """What of a cluster may be a digit once its pieces are taken apart: runs of their atoms."""
-    found = []
-    for (atoms, runs), own in zip(apart, numbers, strict=True):
-        # The outline's length goes with that of the stroke.
-        lengths = [cv2.arcLength(atom.outline, True) for atom in atoms]
-        for run in runs:
-            share = sum(lengths[n] for n in run.atoms) / sum(lengths[n] for n in run.whole)
-            parts, whole = (frozenset(own[n] for n in chosen) for chosen in run)
-            found.append(_alternative([atoms[n] for n in sorted(run.atoms)], parts, whole, share))
-    return found
+    """What of a cluster may be a digit once its pieces are taken apart."""
+    return [
+        _alternative(part.pieces, frozenset(own[n] for n in part.atoms), frozenset(own), part.held)
+        for (digits, _), own in zip(apart, numbers, strict=True)
+        for part in digits
+    ]
 
 
-def _alternative(
-    pieces: Sequence[Piece], parts: frozenset[int], whole: frozenset[int], share: float = 1.0
-) -> Alternative:
+def _alternative(pieces: Sequence[Piece], parts: frozenset[int], whole: frozenset[int], held: float) -> Alternative:
     box = pieces[0].box
     for piece in pieces[1:]:
         box = box.union(piece.box)
-    return Alternative(pieces, box, parts, whole, share)
+    return Alternative(pieces, box, parts, whole, held)
 
 
 _BROKEN = 6

@@ -38,7 +38,7 @@ class InkSettings:
     soften: float = 2.5
     contrast: float = 0.08
     floor: int = 8
-    noise: float = 5.0
+    noise: float = 2.6
 
 
 @dataclass(frozen=True, slots=True, eq=False)

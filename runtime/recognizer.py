@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from time import perf_counter
 
 import cv2
@@ -155,8 +156,8 @@ class Recognizer:
 def _best_covers(crops: Sequence[Crop], digits: npt.NDArray[np.floating]) -> list[int]:
     """Of each group of alternatives, the ones that explain its ink best.
 
-    A cover's score is the sum over its parts of how sure a digit the crop is that holds the part; parts that no crop
-    of the cover holds count as none. A crop that is likelier no digit does not stand for a sure digit's ink and more.
+    A cover's score is the sum over its ink of how sure a digit the crop is that holds it; ink that no crop of the cover
+    holds counts as none. A crop that is likelier no digit does not stand for a sure digit's ink and more.
     Of covers alike the first is kept: pieces as they were found come before unions and cuts.
 
     Args:
@@ -179,7 +180,12 @@ def _best_covers(crops: Sequence[Crop], digits: npt.NDArray[np.floating]) -> lis
         groups.setdefault(crops[i].group, []).append(i)
     for members in groups.values():
         settled = [crops[i].parts for i in members if scores[i] >= _SETTLED]
-        members = [i for i in members if scores[i] >= _LIKELY or not any(p < crops[i].parts for p in settled)]
+        members = [
+            i
+            for i in members
+            if len(sure := [parts for parts in settled if parts < crops[i].parts]) == 0
+            or (scores[i] >= _LIKELY and not any(a.isdisjoint(b) for a, b in combinations(sure, 2)))
+        ]
         cover = _best_cover(members, crops, scores)
         # Touching digits leave little ink over; a word in which some stroke looks like a digit does. And strokes that
         # touch, such as those of a W, are no row of 1s.
@@ -187,12 +193,12 @@ def _best_covers(crops: Sequence[Crop], digits: npt.NDArray[np.floating]) -> lis
         for i in cover:
             if scores[i] >= _LIKELY:
                 read.setdefault(crops[i].whole, []).append(i)
-        explained = {whole: sum(crops[i].share for i in run) for whole, run in read.items()}
-        others = {whole: sum(crops[i].share for i in run if digits[i].argmax() != 1) for whole, run in read.items()}
+        explained = {whole: sum(crops[i].held for i in run) for whole, run in read.items()}
+        others = {whole: sum(crops[i].held for i in run if digits[i].argmax() != 1) for whole, run in read.items()}
         for i in cover:
             whole = crops[i].whole
             sure = scores[i] >= _SURE and digits[i].argmax() != 1
-            if crops[i].share == 1 or (
+            if crops[i].parts == whole or (
                 explained.get(whole, 0) >= (_EXPLAINED_BY_SURE if sure else _EXPLAINED)
                 and others[whole] >= _EXPLAINED / 2
             ):
@@ -206,7 +212,7 @@ def _best_cover(members: list[int], crops: Sequence[Crop], scores: npt.NDArray[n
     beginning: dict[int, list[tuple[int, float, int]]] = {bit: [] for bit in bits.values()}
     for i in members:
         mask = sum(bits[part] for part in crops[i].parts)
-        beginning[mask & -mask].append((mask, len(crops[i].parts) * float(scores[i]), i))
+        beginning[mask & -mask].append((mask, crops[i].held * float(scores[i]), i))
     covers: dict[int, tuple[float, tuple[int, ...]]] = {0: (0.0, ())}  # the best for each set of parts that is settled
     for bit, starting in beginning.items():
         settled: dict[int, tuple[float, tuple[int, ...]]] = {}
@@ -218,12 +224,15 @@ def _best_cover(members: list[int], crops: Sequence[Crop], scores: npt.NDArray[n
                 if key not in settled or total > settled[key][0] + _ALIKE:
                     settled[key] = total, cover
         covers = settled
+        if len(covers) > _COVERS:
+            covers = dict(sorted(covers.items(), key=lambda each: -each[1][0])[:_COVERS])
     return sorted(max(covers.values())[1])
 
 
 _SETTLED = 0.9  # score of ink that is not taken apart
 _LIKELY, _SURE = 0.5, 0.999  # scores of a crop that is a digit rather than none, and of one that can be nothing else
-_EXPLAINED, _EXPLAINED_BY_SURE = 0.8, 0.5  # share of a cut piece's ink that its digits must hold, where one is sure
+_EXPLAINED, _EXPLAINED_BY_SURE = 0.5, 0.1  # share of a cut piece's ink that its digits must hold, where one is sure
+_COVERS = 200  # covers that are followed at a time: more than any writing has, not what a scribble would
 _ALIKE = 1e-4  # scores that differ by rounding
 
 

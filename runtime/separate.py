@@ -1,10 +1,8 @@
 """Take apart connected ink that is more than one digit: digits on a ruling, digits that touch.
 
-Three cuts. By strength: ink over a printed ruling, a grid or the rim of a shadow is stronger than that; a second
-threshold, within the piece, leaves the ink. By rows: ink much taller than what else is in the picture may be digits of
-several lines; it is parted where a line from left to right crosses the least ink. By necks: where a line from top to
-bottom crosses the least ink, two digits may touch; between two such lines lies an atom, and each run of neighboring
-atoms may be a digit.
+Two steps. By strength: ink over a printed ruling, a grid or the rim of a shadow is stronger than that; a second
+threshold, within the piece, leaves the ink. By digits: ink so wide or so tall that it may be several digits is shown to
+a small network (``spotter``), which says which of it belongs to which digit.
 """
 
 from __future__ import annotations
@@ -17,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from runtime.ink import Ink, Piece, pieces_of
+from runtime.spotter import spot
 from runtime.values import Box, Image
 
 
@@ -30,12 +29,7 @@ class SeparateSettings:
         weak: least share of loose ink that must be of a weaker kind for it to hold two kinds of ink.
         half: the same of ink that may be one digit.
         tall: height from which ink may be of two rows, as a share of the usual height.
-        row: least height of a row, likewise.
-        neck: greatest ink that a line which parts two digits crosses, as a share of the mean over all columns.
-        waist: greatest height from the first to the last ink on such a line, as a share of the whole's; one of both
-            is enough.
-        cuts: such lines that are tried, for each height of width.
-        most: the same, in all; ink wider than this in heights is no row of digits.
+        most: area from which ink is no row of digits, nor rows, in squares of a digit's height.
     """
 
     wide: float = 0.75
@@ -43,11 +37,7 @@ class SeparateSettings:
     weak: float = 0.1
     half: float = 0.6
     tall: float = 1.5
-    row: float = 0.6
-    neck: float = 0.95
-    waist: float = 0.75
-    cuts: float = 4.0
-    most: int = 12
+    most: float = 48.0
 
 
 class _Region(NamedTuple):
@@ -62,18 +52,19 @@ class _Region(NamedTuple):
         return self.mask[box.y - self.y : box.bottom - self.y, box.x - self.x : box.right - self.x]
 
 
-class Run(NamedTuple):
-    """Some atoms that may be a digit, by index, and all those of the connected ink they were cut from."""
+class Part(NamedTuple):
+    """Ink that may be a digit among others: its pieces, the atoms that they are, and how much of all the ink, 0–1."""
 
+    pieces: tuple[Piece, ...]
     atoms: frozenset[int]
-    whole: frozenset[int]
+    held: float
 
 
 class Apart(NamedTuple):
-    """What a piece was taken apart into: its atoms, and runs of them that may be a digit; nothing where it is whole."""
+    """What a piece was taken apart into: what may be digits, and how many atoms they share; none where it is whole."""
 
-    atoms: tuple[Piece, ...] = ()
-    runs: tuple[Run, ...] = ()
+    digits: tuple[Part, ...] = ()
+    atoms: int = 1
 
 
 class Separation:
@@ -91,7 +82,7 @@ class Separation:
             heights: least and greatest of a digit.
             settings: when to take it apart.
         """
-        self._ink, self._settings = ink, settings
+        self._ink, self._settings, self._least = ink, settings, heights[0]
         regions = {polarity: _Region(mask, 0, 0) for polarity, mask in ink.masks.items()}
         found = [
             part
@@ -99,36 +90,81 @@ class Separation:
             if max(piece.box.width, piece.box.height) >= _SMALLEST
             for part in _by_strength(ink, piece, regions[piece.polarity], heights, settings, _STRENGTHS)
         ]
-        two_rows = settings.tall * _usual([piece.box.height for piece, _ in found if piece.box.height >= heights[0]])
-        self._heights = heights[0], two_rows
+        self._usual = _usual([piece.box.height for piece, _ in found if piece.box.height >= heights[0]])
         self._regions = {piece: region for piece, region in found if piece.box.height <= heights[1]}
         self.pieces = list(self._regions)
 
+    def doubtful(self, piece: Piece) -> bool:
+        """Whether one of the pieces may be more than one digit."""
+        box, settings = piece.box, self._settings
+        wide = box.width >= settings.wide * box.height
+        tall = box.height >= settings.tall * self._usual
+        crowded = box.area > settings.most * self.digit_height(piece) ** 2
+        return box.height >= self._least and (wide or tall) and not crowded
+
+    def digit_height(self, piece: Piece) -> float:
+        """About how tall the digits are that the piece may hold."""
+        return self._usual if piece.box.height >= self._settings.tall * self._usual else piece.box.height
+
+    def ink_of(self, piece: Piece) -> tuple[Image, Image]:
+        """The piece's own pixels, 0 or 255, and the strength of their ink: uint8 (box height, box width) each."""
+        return _own(self._ink, piece, self._regions[piece])
+
     def apart(self, piece: Piece) -> Apart:
-        """Take one of the pieces apart, by rows and by necks."""
-        box, region, (least, two_rows) = piece.box, self._regions[piece], self._heights
-        if box.height < least or box.width > self._settings.most * box.height:
+        """Take one of the pieces apart by digits."""
+        if not self.doubtful(piece):
             return Apart()
-        rows = [piece]
-        if box.height >= two_rows:
-            rows = _rows(self._ink, piece, region, (least, two_rows), self._settings, _MOST_ROWS)
-        if len(rows) < 2:
-            return self._by_necks(piece, region)
-        atoms: list[Piece] = []
-        runs: list[Run] = []
-        for part in rows:
-            inner = self._by_necks(part, region) if part.box.height >= least else Apart()
-            own = inner.atoms or (part,)
-            whole = frozenset(range(len(atoms), len(atoms) + len(own)))
-            runs += [Run(whole, whole)]
-            runs += [Run(frozenset(n + len(atoms) for n in run.atoms), whole) for run in inner.runs]
-            atoms += own
-        return Apart(tuple(atoms), tuple(runs))
+        own, strength = self.ink_of(piece)
+        ways = spot(strength, own, self.digit_height(piece))
+        if not ways:
+            return Apart()
+        sizes, members = _atoms(ways, own)
+        total, digits = int(sizes.sum()), []
+        for way, number, atoms in _different(sizes, members):
+            mask = cv2.compare(ways[way], number, cv2.CMP_EQ)  # type: ignore[call-overload]
+            pieces = pieces_of(mask, piece.polarity, (piece.box.x, piece.box.y))
+            if pieces:
+                held = sizes[atoms].sum() / total
+                digits.append(Part(tuple(pieces), frozenset(np.flatnonzero(atoms).tolist()), float(held)))
+        return Apart(tuple(digits), len(sizes)) if digits else Apart()
 
-    def _by_necks(self, piece: Piece, region: _Region) -> Apart:
-        wide = piece.box.width >= self._settings.wide * piece.box.height
-        return _touching(self._ink, piece, region, self._settings) if wide else Apart()
 
+def _atoms(ways: list[npt.NDArray[np.int8]], own: Image) -> tuple[npt.NDArray[np.int64], list[npt.NDArray[np.bool_]]]:
+    """Ink that every way gives to one digit, or to none: the atoms' pixels, from left to right.
+
+    Returns:
+        int64 (n,), how many pixels each has; and for each way bool (digits, n), which atoms each digit has.
+    """
+    ys, xs = np.nonzero(own)
+    code = np.zeros(len(xs), np.int64)
+    for way in ways:
+        code = code * _CODES + way[ys, xs] + 1
+    codes, atom_of, sizes = np.unique(code, return_inverse=True, return_counts=True)
+    # What excludes each other is near in number, and the recognizer finds covers sooner.
+    order = np.argsort(np.bincount(atom_of, xs) / sizes)
+    codes, sizes = codes[order], sizes[order]
+    numbers = [codes // _CODES**place % _CODES - 1 for place in reversed(range(len(ways)))]
+    return sizes, [np.arange(number.max() + 1)[:, None] == number for number in numbers]
+
+
+def _different(
+    sizes: npt.NDArray[np.int64], members: list[npt.NDArray[np.bool_]]
+) -> list[tuple[int, int, npt.NDArray[np.bool_]]]:
+    """Ways, digits and their atoms, but for what is the whole or another once more, give or take a little."""
+    chosen = [(way, number) for way, digits in enumerate(members) for number in range(len(digits))]
+    atoms = np.concatenate(members)
+    shared = (atoms * sizes) @ atoms.T
+    own = shared.diagonal()
+    alike = shared >= (1 - _LITTLE) * (own[:, None] + own - shared)
+    new = (own > 0) & (own < (1 - _LITTLE) * sizes.sum()) & ~np.tril(alike, -1).any(axis=1)
+    return [(*chosen[i], atoms[i]) for i in np.flatnonzero(new).tolist()]
+
+
+_CODES = 128
+"""More than there are digits in one piece of ink, and none."""
+
+_LITTLE = 0.1
+"""Share of ink that makes no difference."""
 
 _SMALLEST = 3
 """Longest side of the least piece that is looked at."""
@@ -159,47 +195,6 @@ def _by_strength(
     return [found for part in parts for found in _by_strength(ink, part, strong, heights, settings, depth - 1)]
 
 
-_MOST_ROWS = 3
-"""How often ink is halved into rows."""
-
-
-def _rows(
-    ink: Ink, piece: Piece, region: _Region, heights: tuple[float, float], settings: SeparateSettings, depth: int
-) -> list[Piece]:
-    """The piece cut from left to right where that crosses the least ink, and again while parts are as tall."""
-    box = piece.box
-    own, strength = _own(ink, piece, region)
-    scale = _ROWS / (heights[1] / settings.tall)
-    size = max(round(box.width * scale), 4), max(round(box.height * scale), 4)
-    small = cv2.resize(strength, size, interpolation=cv2.INTER_AREA).T
-    edge = round(settings.row * _ROWS)
-    best = None
-    for slant in _SLOPES:
-        crossing = cv2.reduce(_sheared(small, slant), 0, cv2.REDUCE_SUM, dtype=cv2.CV_32F)[0][edge:-edge]
-        if len(crossing) and (best is None or crossing.min() < best[0]):
-            # Of a run of such places the middle.
-            best = crossing.min(), float(np.flatnonzero(crossing == crossing.min()).mean()) + edge, slant
-    if best is None:
-        return [piece]
-    _, at, slant = best
-    y, reach = (at + 0.5) / scale, slant * box.width / 2
-    cv2.line(own, (0, round(y + reach)), (box.width - 1, round(y - reach)), 0, 1, cv2.LINE_4)
-    parts = [part for part in pieces_of(own, piece.polarity, (box.x, box.y)) if part.box.area > 2]
-    return [
-        found
-        for part in parts
-        for found in (
-            _rows(ink, part, region, heights, settings, depth - 1)
-            if part.box.height >= heights[1] and depth
-            else [part]
-        )
-    ]
-
-
-_SLOPES = (-0.3, -0.15, 0.0, 0.15, 0.3)
-"""Of the lines that part rows, upward for each pixel to the right."""
-
-
 def _stronger(ink: Ink, piece: Piece, region: _Region, least: float) -> _Region | None:
     """The piece's stronger ink, where it has ink of two strengths."""
     own, strength = _own(ink, piece, region)
@@ -221,49 +216,6 @@ def _between(histogram: npt.NDArray[Any]) -> float:
     return float(np.nanargmax(np.where(np.isfinite(spread), spread, 0.0)))
 
 
-_SLANTS = (-0.35, 0.0, 0.35, 0.7)
-"""Of the lines that may part digits, to the right for each pixel up: writing leans to the right."""
-
-_ROWS = 32
-"""Height to which ink is shrunk for looking for necks."""
-
-_FAR, _CLOSE = 6, 3
-"""Distances between necks of one slant, in those rows."""
-
-_NARROWEST = 0.15
-"""Width of the narrowest digit, as a share of its height."""
-
-_WIDEST = 1.8
-"""Width of the widest."""
-
-
-def _touching(ink: Ink, piece: Piece, region: _Region, settings: SeparateSettings) -> Apart:
-    """The piece's atoms, and the runs of them that may be a digit, where it has necks."""
-    box = piece.box
-    parted, strength = _own(ink, piece, region)
-    necks = _necks(strength, settings)
-    for x, slant in necks:
-        reach = slant * box.height / 2
-        # A line of four neighbors parts even what hangs together by corners.
-        cv2.line(parted, (round(x + reach), 0), (round(x - reach), box.height - 1), 0, 1, cv2.LINE_4)
-    atoms = [atom for atom in pieces_of(parted, piece.polarity, (box.x, box.y)) if atom.box.area > 2] if necks else []
-    if len(atoms) < 2:
-        return Apart()
-    # An atom lies on one side of each line, and so does its first pixel.
-    x, y = np.array([atom.outline[0, 0] for atom in atoms]).T - np.array([[box.x], [box.y]])
-    beyond = np.array([x > at - slant * (y - box.height / 2) for at, slant in necks])
-    starts = [(0.0, np.ones(len(atoms), bool)), *((at, right) for (at, _), right in zip(necks, beyond, strict=True))]
-    stops = [*((at, ~right) for (at, _), right in zip(necks, beyond, strict=True)), (float(box.width), starts[0][1])]
-    whole = frozenset(range(len(atoms)))
-    runs = [
-        Run(frozenset(np.flatnonzero(left & right).tolist()), whole)
-        for i, (start, left) in enumerate(starts)
-        for stop, right in stops[i:]
-        if _NARROWEST * box.height <= stop - start <= _WIDEST * box.height
-    ]
-    return Apart(tuple(atoms), tuple(run for run in dict.fromkeys(runs) if 0 < len(run.atoms) < len(atoms)))
-
-
 def _own(ink: Ink, piece: Piece, region: _Region) -> tuple[Image, Image]:
     """The piece's own pixels, 0 or 255, and the strength of their ink, in its box: uint8 (height, width) each."""
     mask = region.of(piece.box).copy()
@@ -271,51 +223,3 @@ def _own(ink: Ink, piece: Piece, region: _Region) -> tuple[Image, Image]:
     cv2.floodFill(mask, None, (int(x), int(y)), 128, flags=8)
     own = cv2.compare(mask, 128, cv2.CMP_EQ)  # type: ignore[call-overload]
     return own, cv2.bitwise_and(ink.strength(piece.box, piece.polarity), own)
-
-
-def _sheared(picture: Image, slant: float) -> Image:
-    """The picture with lines of this slant upright; they stay where they are at half the height."""
-    if not slant:
-        return picture
-    height, width = picture.shape
-    shear = np.array([[1, slant, -slant * height / 2], [0, 1, 0]], np.float32)
-    return cv2.warpAffine(picture, shear, (width, height), flags=cv2.INTER_LINEAR)
-
-
-def _necks(strength: Image, settings: SeparateSettings) -> list[tuple[float, float]]:
-    """Lines from top to bottom that cross little ink: x at half the height, and slant, from left to right."""
-    height, width = strength.shape
-    scale = _ROWS / height
-    columns = max(round(width * scale), 4)
-    small = cv2.resize(strength, (columns, _ROWS), interpolation=cv2.INTER_AREA)
-    edge = round(_NARROWEST * _ROWS)
-    usual = float(small.sum()) / columns
-    faint = float(small.max()) / 4
-    lines: list[tuple[float, int, float]] = []
-    for slant in _SLANTS:
-        sheared = _sheared(small, slant)
-        crossing = cv2.reduce(sheared, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32F)[0] / usual
-        seen = sheared > faint
-        tall = (_ROWS - seen.argmax(axis=0) - seen[::-1].argmax(axis=0)) * seen.any(axis=0) / np.float32(_ROWS)
-        for cost, limit in ((crossing, settings.neck), (tall, settings.waist)):
-            lines += [(float(cost[x]), x, slant) for x in _valleys(cost, limit) if edge <= x < columns - edge]
-    most = min(round(settings.cuts * width / height), settings.most)
-    kept: list[tuple[int, float]] = []
-    for reach in (_FAR, _CLOSE):  # everywhere first, then more where ink is least
-        for _, x, slant in sorted(lines):
-            if len(kept) < most and all(abs(x - at) > reach or abs(slant - other) > 0.5 for at, other in kept):
-                kept.append((x, slant))
-    return sorted(((x + 0.5) / scale, slant) for x, slant in kept)
-
-
-def _valleys(cost: npt.NDArray[np.float32], limit: float) -> list[int]:
-    """Where values (n,) are least of the five around and under a limit; of a run of such places its middle."""
-    least = cv2.erode(cost[None], np.ones((1, 5), np.uint8))[0]
-    places = np.flatnonzero((cost == least) & (cost <= limit)).tolist()
-    found = []
-    first = 0
-    for i in range(len(places)):
-        if i + 1 == len(places) or places[i + 1] > places[i] + 1:
-            found.append(places[(first + i + 1) // 2])
-            first = i + 1
-    return found

@@ -100,8 +100,8 @@ class Crop:
         group: crops with the same number are alternatives made of the same ink: a whole and its parts.
         parts: the pieces of ink that the crop covers, numbered within its group; alternatives that share one exclude
             each other.
-        whole: the parts of the connected ink that it was cut out of; ``parts`` where nothing was cut.
-        share: how much of that ink the crop holds, 0–1.
+        whole: the parts of the connected ink that it was taken from; ``parts`` where nothing was taken apart.
+        held: how many pieces of connected ink it holds; a share of one where that was taken apart.
     """
 
     box: Box
@@ -111,7 +111,7 @@ class Crop:
     group: int
     parts: frozenset[int]
     whole: frozenset[int]
-    share: float
+    held: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)

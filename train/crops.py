@@ -10,10 +10,9 @@ from __future__ import annotations
 import ast
 import contextlib
 import hashlib
-import multiprocessing
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import repeat
+from functools import partial
 from pathlib import Path
 from typing import Literal, TypeAlias
 from zipfile import BadZipFile
@@ -21,16 +20,15 @@ from zipfile import BadZipFile
 import cv2
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
 from runtime.detect import detect
 from runtime.errors import DataError, SinkError
 from runtime.preprocess import FIELD, INK_LEVEL
+from runtime.spotter import NETWORK
 from runtime.values import Crop, Image
 from train.compose import DigitInk, Scene
 from train.data import NONE
-from train.scenes import SceneSettings, render_frame
-from train.writer import DigitPool
+from train.scenes import SceneSettings, each_frame
 
 VALIDATION_CROPS = "validation-crops.npz"
 """In a run's folder: the crops that it was validated with, for export to fit temperature and thresholds on."""
@@ -143,11 +141,8 @@ def labeled_crops(
     if path:
         with contextlib.suppress(DataError):  # missing or broken: made anew
             return LabeledCrops.load(path)
-    # Not forked: OpenCV's threads, where this process has started them, leave a forked child waiting forever.
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(min(processes, settings.frames), _begin, digits) as pool:
-        done = pool.imap(_cut_frame, zip(range(settings.frames), repeat(settings), strict=False), chunksize=4)
-        parts = list(tqdm(done, "cutting up rendered frames", settings.frames, unit="frame", mininterval=1))
+    scenes = SceneSettings(settings.frames, settings.seed, "train", "mixed")
+    parts = list(each_frame(partial(_cut_frame, settings), scenes, digits, processes, "cutting up rendered frames"))
     images, labels, kinds = (np.concatenate([part[i] for part in parts]) for i in range(3))
     frames = np.repeat(np.arange(settings.frames, dtype=np.int32), [len(part[0]) for part in parts])
     crops = LabeledCrops(images, labels, kinds, frames)
@@ -209,19 +204,8 @@ def _is_bar(pixels: Image) -> bool:
     return bool(height > width and sides[1] >= _BAR * sides[0] and len(points) >= _FILLED * sides.prod())
 
 
-_pools: list[DigitPool] = []
-"""In a worker process: what it writes from."""
-
-
-def _begin(images: Image, labels: Image) -> None:
-    cv2.setNumThreads(1)
-    _pools[:] = [DigitPool.of(images, labels)]
-
-
-def _cut_frame(job: tuple[int, CropSettings]) -> tuple[Image, Image, Image]:
-    index, settings = job
-    scenes = SceneSettings(settings.frames, settings.seed, "train", "mixed")
-    return _cut(render_frame(index, scenes, _pools[0]), settings, np.random.default_rng((settings.seed, index)))
+def _cut_frame(settings: CropSettings, index: int, scene: Scene) -> tuple[Image, Image, Image]:
+    return _cut(scene, settings, np.random.default_rng((settings.seed, index)))
 
 
 def _cut(scene: Scene, settings: CropSettings, rng: np.random.Generator) -> tuple[Image, Image, Image]:
@@ -252,9 +236,8 @@ def _fingerprint(settings: CropSettings, digits: tuple[Image, Image]) -> str:
     content = hashlib.sha256(repr((asdict(settings), cv2.__version__, np.__version__)).encode())
     for array in digits:
         content.update(np.ascontiguousarray(array).tobytes())
-    for path in sources("train.compose", "train.conditions", "runtime.detect"):
+    for path in [*sources("train.compose", "train.conditions", "runtime.detect"), NETWORK, Path(__file__)]:
         content.update(path.read_bytes())
-    content.update(Path(__file__).read_bytes())
     return content.hexdigest()
 
 

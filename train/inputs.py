@@ -32,7 +32,7 @@ SPLITS = ("test", "validation", "train")
 
 Floats = npt.NDArray[np.float32]
 
-ACCEPT, UNSURE = 0.7, 0.35
+ACCEPT, UNSURE = 0.5, 0.35
 """Confidence from which a digit is read, and from which ink is shown as a possible digit, unless a bundle says else."""
 
 
@@ -138,9 +138,9 @@ def place(picture: Image) -> Image:
     margin = max(gray.shape) // 4
     framed = cv2.copyMakeBorder(gray, margin, margin, margin, margin, cv2.BORDER_CONSTANT, value=paper)
     crops = detect(framed, DetectSettings(max_height=1.0)).crops
-    return (
-        max(crops, key=lambda crop: (crop.share, crop.box.area)).pixels if crops else np.zeros((FIELD, FIELD), np.uint8)
-    )
+    if not crops:
+        return np.zeros((FIELD, FIELD), np.uint8)
+    return max(crops, key=lambda crop: (crop.parts == crop.whole, crop.box.area)).pixels
 
 
 def open_model(text: str, artifact: str = "litert-int8") -> Model:

@@ -11,10 +11,12 @@ import argparse
 import json
 import multiprocessing
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 import cv2
 import numpy as np
@@ -29,10 +31,11 @@ from train.splits import SPLITS, Split
 # What renders loads matplotlib and tqdm: not before they are known to be there.
 if TYPE_CHECKING:
     from train.compose import Scene
-    from train.conditions import Difficulty
+    from train.conditions import Difficulty, Spacing
     from train.writer import DigitPool
 
 Mixture: TypeAlias = Literal["clean", "hard", "mixed"]
+Found = TypeVar("Found")
 LABELS = "labels.json"
 
 
@@ -46,6 +49,7 @@ class SceneSettings:
         split: whose digits, pens, papers, fonts and clutter.
         difficulty: clean, hard, or by turns.
         size: width and height in pixels.
+        spacing: between digits, the same in every frame; None leaves it to chance.
     """
 
     count: int
@@ -53,6 +57,7 @@ class SceneSettings:
     split: Split
     difficulty: Mixture
     size: tuple[int, int] = (640, 480)
+    spacing: Spacing | None = None
 
     def difficulty_of(self, index: int) -> Difficulty:
         """The difficulty of one frame."""
@@ -73,7 +78,37 @@ def render_frame(index: int, settings: SceneSettings, pool: DigitPool) -> Scene:
 
     rng = np.random.default_rng((settings.seed, SPLITS.index(settings.split), index))
     conditions = draw_conditions(settings.split, settings.difficulty_of(index), settings.size[1], rng)
+    if settings.spacing:
+        conditions = replace(conditions, spacing=settings.spacing)
     return render(conditions, settings.size, pool, rng)
+
+
+def each_frame(
+    work: Callable[[int, Scene], Found],
+    settings: SceneSettings,
+    digits: tuple[Image, Image],
+    processes: int,
+    doing: str,
+) -> Iterator[Found]:
+    """Render the frames of a set in several processes, and do something with each there.
+
+    Args:
+        work: is given each frame's index and the frame; a module's function, or a partial of one.
+        settings: which frames.
+        digits: MNIST's images uint8 (n, 28, 28) and labels uint8 (n,), of the split.
+        processes: that render at a time; the result does not depend on it.
+        doing: what a bar of progress calls it.
+
+    Yields:
+        What ``work`` returns, in the frames' order.
+    """
+    from tqdm import tqdm
+
+    # Not forked: OpenCV's threads, where this process has started them, leave a forked child waiting forever.
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(min(processes, settings.count), _begin, digits) as pool:
+        done = pool.imap(partial(_work_on, work, settings), range(settings.count), chunksize=4)
+        yield from tqdm(done, doing, settings.count, unit="frame", delay=1, mininterval=1)
 
 
 def label_entry(file: str, scene: Scene) -> dict[str, Any]:
@@ -111,18 +146,13 @@ def write_scenes(folder: Path, settings: SceneSettings, digits: tuple[Image, Ima
     Raises:
         SinkError: the folder holds something already, or cannot be written.
     """
-    from tqdm import tqdm
-
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise SinkError(f"the folder {folder} is not empty; name a new one, so that no old frame stays among them")
-        jobs = [(folder, settings, index) for index in range(settings.count)]
-        # Not forked: OpenCV's threads, where this process has started them, leave a forked child waiting forever.
-        context = multiprocessing.get_context("spawn")
-        with context.Pool(min(processes, settings.count), _begin, digits) as pool:
-            done = pool.imap(_write_frame, jobs, chunksize=4)
-            entries = list(tqdm(done, "rendering frames", settings.count, unit="frame", delay=1))
+        entries = list(
+            each_frame(partial(_write_frame, folder, settings), settings, digits, processes, "rendering frames")
+        )
         # One frame a line: a person can look one up, and the file stays small.
         lines = ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in entries)
         (folder / LABELS).write_text(f"[\n{lines}\n]\n", encoding="utf-8")
@@ -142,9 +172,11 @@ def _begin(images: Image, labels: Image) -> None:
     _pools[:] = [DigitPool.of(images, labels)]
 
 
-def _write_frame(job: tuple[Path, SceneSettings, int]) -> dict[str, Any]:
-    folder, settings, index = job
-    scene = render_frame(index, settings, _pools[0])
+def _work_on(work: Callable[[int, Scene], Found], settings: SceneSettings, index: int) -> Found:
+    return work(index, render_frame(index, settings, _pools[0]))
+
+
+def _write_frame(folder: Path, settings: SceneSettings, index: int, scene: Scene) -> dict[str, Any]:
     name = f"{settings.difficulty_of(index)}-{index:05}.jpg"
     _, data = cv2.imencode(".jpg", scene.picture, [cv2.IMWRITE_JPEG_QUALITY, scene.conditions.quality])
     (folder / name).write_bytes(data.tobytes())

@@ -78,8 +78,8 @@ def assert_consistent(detection: Detection, luma: Image, settings: DetectSetting
         members = [crop for crop in detection.crops if crop.group == group]
         assert len({crop.polarity for crop in members}) == 1
         # Parts are cut from connected ink of their group.
-        assert all(crop.parts <= crop.whole and 0 < crop.share <= 1 for crop in members)
-        cut = {crop.whole for crop in members if crop.share < 1}
+        assert all(crop.parts <= crop.whole and 0 < crop.held <= len(crop.parts) for crop in members)
+        cut = {crop.whole for crop in members if crop.parts < crop.whole}
         assert sum(map(len, cut)) == len(frozenset().union(*cut))
     assert len(detection.crops) <= settings.max_candidates
 

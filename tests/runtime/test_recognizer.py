@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import cv2
@@ -11,12 +11,13 @@ import pytest
 
 from runtime.backends import ArtifactClassifier, load_classifier
 from runtime.bundle import Artifact, TensorSpec
-from runtime.detect import DetectSettings
+from runtime.detect import Candidates, Detection, DetectSettings
 from runtime.errors import UsageError
 from runtime.pages import PAPERS, draw_page
 from runtime.recognizer import Recognizer, RecognizerSettings
 from runtime.strokes import PENS, Hand
-from runtime.values import Box, Frame, Image, Reading, Result
+from runtime.track import Candidate, Tracked
+from runtime.values import Box, Crop, Frame, Image, Reading, Result
 
 LABELS = (*"0123456789", "none")
 PAPER, INK = 230, 20
@@ -101,6 +102,47 @@ def test_a_sure_digit_beside_specks_is_not_taken_for_a_part_of_what_may_be_anoth
     specks = [Box(132, 100 + 21 * i, 10, 18) for i in range(3)]
     result = read(page(bar(2, 100, 100), *specks), BarReader({"5": 0.2, "6": 0.45}))
     assert (labels(result.readings), labels(result.unsure)) == ("2", "")
+
+
+def test_ink_with_no_end_of_alternatives_is_chosen_from_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its covers are more than could ever be looked at."""
+    rng = np.random.default_rng(0)
+    pixels = np.zeros((28, 28), np.uint8)
+    pixels[4:24, 9:19] = 255
+    whole = frozenset(range(90))
+    parts = [frozenset(range(i, i + 3)) for i in range(0, 90, 3)]
+    parts += [frozenset(rng.choice(90, 3, replace=False).tolist()) for _ in range(130)]
+    transform = np.eye(2, 3, dtype=np.float32)
+    crops = [
+        Crop(Box(3 * i, 3 * i, 40, 60), pixels, "dark", transform, 0, members, whole, 3 / 90)
+        for i, members in enumerate(parts)
+    ]
+
+    class Scribble(Candidates):
+        dropped = 0
+
+        def __init__(self) -> None:
+            pass
+
+        def wholes(self) -> list[Crop]:
+            return []
+
+        def all(self, settled: Sequence[Crop] = ()) -> list[Crop]:
+            return crops
+
+    kept: list[Candidate] = []
+
+    def follow(self: Recognizer, found: list[Candidate]) -> list[Tracked]:
+        kept.extend(found)
+        return [Tracked(0, 0, each.probabilities) for each in found]
+
+    monkeypatch.setattr(Recognizer, "_follow", follow)
+    found = Detection(Scribble(), (), 0, float(PAPER), 0.0)
+    recognizer = Recognizer(BarReader({"4": 0.9}), find=lambda luma, settings: found)
+    recognizer(Frame(page(), None, 0, 0.0))
+    chosen = [parts[candidate.box.x // 3] for candidate in kept]
+    assert len(chosen) > 20
+    assert sum(map(len, chosen)) == len(frozenset().union(*chosen))
 
 
 def test_ink_beyond_what_a_frame_is_given_time_for_is_counted() -> None:
