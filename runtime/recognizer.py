@@ -179,13 +179,8 @@ def _best_covers(crops: Sequence[Crop], digits: npt.NDArray[np.floating]) -> lis
     for i in sorted(contested):
         groups.setdefault(crops[i].group, []).append(i)
     for members in groups.values():
-        settled = [crops[i].parts for i in members if scores[i] >= _SETTLED]
-        members = [
-            i
-            for i in members
-            if len(sure := [parts for parts in settled if parts < crops[i].parts]) == 0
-            or (scores[i] >= _LIKELY and not any(a.isdisjoint(b) for a, b in combinations(sure, 2)))
-        ]
+        settled = [i for i in members if scores[i] >= _SETTLED]
+        members = [i for i in members if not _swallows(i, settled, crops, scores)]
         cover = _best_cover(members, crops, scores)
         # Touching digits leave little ink over; a word in which some stroke looks like a digit does. And strokes that
         # touch, such as those of a W, are no row of 1s.
@@ -204,6 +199,13 @@ def _best_covers(crops: Sequence[Crop], digits: npt.NDArray[np.floating]) -> lis
             ):
                 kept.append(i)
     return sorted(kept)
+
+
+def _swallows(i: int, settled: Sequence[int], crops: Sequence[Crop], scores: npt.NDArray[np.floating]) -> bool:
+    """Whether a crop holds sure digits' ink and more, and is hardly a digit, or less sure than two of them apart."""
+    inside = [j for j in settled if crops[j].parts < crops[i].parts]
+    two = [pair for pair in combinations(inside, 2) if crops[pair[0]].parts.isdisjoint(crops[pair[1]].parts)]
+    return bool(inside and scores[i] < _LIKELY) or any(scores[i] < min(scores[j], scores[k]) for j, k in two)
 
 
 def _best_cover(members: list[int], crops: Sequence[Crop], scores: npt.NDArray[np.floating]) -> list[int]:

@@ -35,7 +35,7 @@ def drawn() -> Mnist:
 def run(drawn: Mnist, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a short training on drawn digits."""
     folder = tmp_path_factory.mktemp("run")
-    fit(drawn, FitSettings(epochs=4, batch=32, epoch=EpochSettings(none_pool=200)), AugmentSettings(), folder)
+    fit(drawn, FitSettings(epochs=6, batch=32, epoch=EpochSettings(none_pool=200)), AugmentSettings(), folder)
     return folder
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from runtime.spotter import BOTTOM, CELL, DIGIT, LEFT, MIDDLE, OWNED, Reader, digit_boxes
 from tests.train.test_strips import ring
-from train.spotter import SpotterSettings, loss_of, main, network, score, targets, to_onnx, train
+from train.fit_spotter import loss_of, network, score, targets, to_onnx, train
+from train.spotter import SpotterSettings, main
 from train.strips import NONE, Strip, join
 
 
