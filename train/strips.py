@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from runtime.detect import DetectSettings, find_ink
-from runtime.spotter import CELL, MARGIN, Scaled, to_strip
+from runtime.spotter import CELL, DIGIT, MARGIN, Scaled, to_strip
 from runtime.values import Box, Image
 from train.compose import DigitInk, Scene
 from train.scenes import SceneSettings, each_frame
@@ -154,7 +154,7 @@ def join(first: Strip, second: Strip, rng: np.random.Generator) -> Strip:
     """Two strips pushed together until their ink touches: the second to the right of the first, or under it."""
     upright = bool(rng.random() < 0.25)
     a, b = _ink_of(first, upright), _ink_of(second, upright)
-    shift = int(rng.normal(0, 0.12) * 48) // CELL * CELL
+    shift = int(rng.normal(0, 0.12) * DIGIT) // CELL * CELL
     height = max(a.shape[0], b.shape[0] + abs(shift)) + abs(shift)
     top_a, top_b = max(-shift, 0), max(shift, 0)
     canvas = np.zeros((height, a.shape[1] + b.shape[1]), np.uint8)

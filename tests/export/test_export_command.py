@@ -70,7 +70,7 @@ def test_a_run_that_is_still_training_is_refused(capsys: pytest.CaptureFixture[s
     history = json.loads((copied / "history.json").read_text())
     history["epochs"].pop()
     (copied / "history.json").write_text(json.dumps(history))
-    assert "3 of 4 epochs" in refused(capsys, ["--run", copied], 1)
+    assert "5 of 6 epochs" in refused(capsys, ["--run", copied], 1)
 
 
 def test_a_broken_model_is_one_line_that_names_it(capsys: pytest.CaptureFixture[str], copied: Path) -> None:
