@@ -104,32 +104,30 @@ def test_a_sure_digit_beside_specks_is_not_taken_for_a_part_of_what_may_be_anoth
     assert (labels(result.readings), labels(result.unsure)) == ("2", "")
 
 
-def test_ink_with_no_end_of_alternatives_is_chosen_from_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its covers are more than could ever be looked at."""
-    rng = np.random.default_rng(0)
+class Offered(Candidates):
+    """Crops that are offered whatever the frame shows."""
+
+    dropped = 0
+
+    def __init__(self, crops: list[Crop]) -> None:
+        self._offered = crops
+
+    def wholes(self) -> list[Crop]:
+        return []
+
+    def all(self, settled: Sequence[Crop] = ()) -> list[Crop]:
+        return self._offered
+
+
+def offered(digit: int, place: int, parts: frozenset[int], whole: frozenset[int], held: float) -> Crop:
     pixels = np.zeros((28, 28), np.uint8)
-    pixels[4:24, 9:19] = 255
-    whole = frozenset(range(90))
-    parts = [frozenset(range(i, i + 3)) for i in range(0, 90, 3)]
-    parts += [frozenset(rng.choice(90, 3, replace=False).tolist()) for _ in range(130)]
+    pixels[4:24, 4 : 4 + 2 * (digit + 1)] = 255
     transform = np.eye(2, 3, dtype=np.float32)
-    crops = [
-        Crop(Box(3 * i, 3 * i, 40, 60), pixels, "dark", transform, 0, members, whole, 3 / 90)
-        for i, members in enumerate(parts)
-    ]
+    return Crop(Box(3 * place, 3 * place, 40, 60), pixels, "dark", transform, 0, parts, whole, held)
 
-    class Scribble(Candidates):
-        dropped = 0
 
-        def __init__(self) -> None:
-            pass
-
-        def wholes(self) -> list[Crop]:
-            return []
-
-        def all(self, settled: Sequence[Crop] = ()) -> list[Crop]:
-            return crops
-
+def kept_of(crops: list[Crop], sure: Mapping[str, float], monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The places of those that the recognizer chooses."""
     kept: list[Candidate] = []
 
     def follow(self: Recognizer, found: list[Candidate]) -> list[Tracked]:
@@ -137,12 +135,32 @@ def test_ink_with_no_end_of_alternatives_is_chosen_from_all_the_same(monkeypatch
         return [Tracked(0, 0, each.probabilities) for each in found]
 
     monkeypatch.setattr(Recognizer, "_follow", follow)
-    found = Detection(Scribble(), (), 0, float(PAPER), 0.0)
-    recognizer = Recognizer(BarReader({"4": 0.9}), find=lambda luma, settings: found)
-    recognizer(Frame(page(), None, 0, 0.0))
-    chosen = [parts[candidate.box.x // 3] for candidate in kept]
+    found = Detection(Offered(crops), (), 0, float(PAPER), 0.0)
+    Recognizer(BarReader(sure), find=lambda luma, settings: found)(Frame(page(), None, 0, 0.0))
+    return [candidate.box.x // 3 for candidate in kept]
+
+
+def test_ink_with_no_end_of_alternatives_is_chosen_from_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its covers are more than could ever be looked at."""
+    rng = np.random.default_rng(0)
+    whole = frozenset(range(90))
+    parts = [frozenset(range(i, i + 3)) for i in range(0, 90, 3)]
+    parts += [frozenset(rng.choice(90, 3, replace=False).tolist()) for _ in range(130)]
+    crops = [offered(4, i, members, whole, 3 / 90) for i, members in enumerate(parts)]
+    chosen = [parts[place] for place in kept_of(crops, {"4": 0.9}, monkeypatch)]
     assert len(chosen) > 20
     assert sum(map(len, chosen)) == len(frozenset().union(*chosen))
+
+
+@pytest.mark.parametrize(("sure", "kept"), [(0.6, [0, 1]), (0.99, [2])])
+def test_ink_of_two_sure_digits_and_much_else_must_be_surer_than_they_are(
+    sure: float, kept: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everything = frozenset(range(9))
+    pieces = [frozenset((part,)) for part in range(2)]
+    crops = [offered(2, part, members, members, 1.0) for part, members in enumerate(pieces)]
+    crops.append(offered(4, 2, everything, everything, 9.0))
+    assert kept_of(crops, {"2": 0.95, "4": sure}, monkeypatch) == kept
 
 
 def test_ink_beyond_what_a_frame_is_given_time_for_is_counted() -> None:
