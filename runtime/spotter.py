@@ -41,6 +41,7 @@ _STEP = 16  # of the strip's sides, so that fewer different sizes are asked for
 _FOUND, _LIKELY = 0.2, 0.4  # probabilities from which a cell may be, and likely is, the middle of a digit
 _OVERLAP = 0.45  # intersection over union from which two boxes are of one digit
 _COVERED = 0.7  # share of a box in surer ones from which it is no digit: the 8 that two zeros are, one above the other
+_FILLED = 0.75  # share of the ink's box from which a lone digit's box is all of it
 _OURS = 0.35  # probability from which ink is a digit's
 _FAR = 0.6  # distance from where a pixel's vote falls to its digit's middle, in digit heights
 
@@ -86,11 +87,13 @@ def spot(strength: Image, own: Image, digit_height: float) -> list[npt.NDArray[n
 
     Returns:
         Ways to share the ink out, the likelier first: for each pixel the number of the digit that its ink belongs to,
-        −1 where it belongs to none, int8 (height, width). Empty where there is no digit.
+        −1 where it belongs to none, int8 (height, width). Empty where there is no digit, or all of it is one.
     """
     strip = to_strip(strength, digit_height)
     answers = _ask(strip.pixels)
     boxes, sure = digit_boxes(answers)
+    if len(boxes) == 1 and areas(boxes)[0] >= _FILLED * strip.size[0] * strip.size[1]:
+        return []
     likely = (sure >= _LIKELY) & _apart(boxes)
     ways = []
     for chosen in (likely, np.ones_like(likely)) if not likely.all() else (likely,):

@@ -16,10 +16,11 @@ from onnx import TensorProto, helper, numpy_helper
 from tqdm import tqdm
 
 from runtime.boxes import areas, shared_areas
+from runtime.errors import DataError
 from runtime.spotter import BOTTOM, CELL, DIGIT, LEFT, MIDDLE, OWNED, digit_boxes
 from runtime.values import Image
 from train.spotter import SpotterSettings
-from train.strips import UNKNOWN, Strip, join
+from train.strips import UNKNOWN, Strip, goes_under, join
 
 _SIDES = (64, 96, 160, 240, 320)
 """Sides of the windows that strips are trained in; of a larger strip a part."""
@@ -182,7 +183,12 @@ def train(
         strips: to learn from.
         settings: how.
         watch: is told each epoch's number, from 1, and its mean loss.
+
+    Raises:
+        DataError: no strip that the runtime would ask about has a digit, or no frame two strips to join.
     """
+    if not any(strip.doubtful and len(strip.boxes) for strip in strips) or not _frames_to_join(strips):
+        raise DataError("the frames hold no ink that may be several digits; render more: --frames")
     keras.utils.set_random_seed(settings.seed)
     model = network(settings.width)
     steps = settings.epochs * len(_batches_of(_epoch(strips, settings, 0), np.random.default_rng(0)))
@@ -228,10 +234,7 @@ def _epoch(strips: Sequence[Strip], settings: SpotterSettings, epoch: int) -> li
     rng = np.random.default_rng((settings.seed, epoch))
     held = [strip for strip in strips if strip.doubtful and len(strip.boxes)]
     empty = [strip for strip in strips if strip.doubtful and not len(strip.boxes)]
-    of_frame: dict[int, list[Strip]] = {}
-    for strip in strips:
-        of_frame.setdefault(strip.frame, []).append(strip)
-    frames = [each for each in of_frame.values() if len(each) > 1 and any(len(strip.boxes) for strip in each)]
+    frames = _frames_to_join(strips)
     pairs: list[Pair] = []
     for _ in range(round(settings.joined * len(held))):
         own = frames[int(rng.integers(len(frames)))]
@@ -247,6 +250,14 @@ def _epoch(strips: Sequence[Strip], settings: SpotterSettings, epoch: int) -> li
     return [*held, *(empty[i] for i in some), *pairs]
 
 
+def _frames_to_join(strips: Sequence[Strip]) -> list[list[Strip]]:
+    """The strips of each frame that has some to join."""
+    of_frame: dict[int, list[Strip]] = {}
+    for strip in strips:
+        of_frame.setdefault(strip.frame, []).append(strip)
+    return [each for each in of_frame.values() if len(each) > 1 and any(len(strip.boxes) for strip in each)]
+
+
 _OTHERS = 0.15
 """Share of joined strips whose second may be ink of no digit."""
 
@@ -258,7 +269,7 @@ def _size_of(each: Sample) -> tuple[int, int]:
     else:
         (h0, w0), (h1, w1) = each.first.pixels.shape, each.second.pixels.shape
         height, width = (max(h0, h1) + 12, w0 + w1 - 16)
-        if np.random.default_rng(each.seed).random() < 0.25:  # as ``join`` will draw: one under the other
+        if goes_under(np.random.default_rng(each.seed)):
             height, width = h0 + h1 - 16, max(w0, w1) + 12
     rows, columns = (next((side for side in _SIDES if side >= length), _SIDES[-1]) for length in (height, width))
     return rows, columns
@@ -285,11 +296,15 @@ def _ahead(
     batches = _batches_of(_epoch(strips, settings, epoch), rng)
     seeds = rng.integers(2**31, size=len(batches)).tolist()
     with ThreadPoolExecutor(1, "strips") as pool:
-        coming = [pool.submit(_batch, *batches[i], seeds[i]) for i in range(min(8, len(batches)))]
+        coming = [pool.submit(_batch, *batches[i], seeds[i]) for i in range(min(_COMING, len(batches)))]
         for i in range(len(batches)):
             yield coming.pop(0).result()
-            if i + 8 < len(batches):
-                coming.append(pool.submit(_batch, *batches[i + 8], seeds[i + 8]))
+            if i + _COMING < len(batches):
+                coming.append(pool.submit(_batch, *batches[i + _COMING], seeds[i + _COMING]))
+
+
+_COMING = 8
+"""Batches that are made ahead."""
 
 
 def _batch(

@@ -8,7 +8,8 @@ in a frame then is of one pen and one camera, and touches in ways that no page w
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 
 import cv2
 import numpy as np
@@ -25,7 +26,7 @@ NONE, UNKNOWN = -1, -2
 
 _TARGET = 0.7  # share of a digit's ink from which it is to be found
 _TRACE = 0.1  # share under which it is not there
-_INK = 40  # level from which a cell's strongest pixel is ink
+_INK = 20  # mean level of a cell, rims counted as full, from which it holds ink
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,21 +50,21 @@ class Strip:
     doubtful: bool
 
 
-def cut_strips(settings: SceneSettings, digits: tuple[Image, Image], processes: int = 2) -> list[Strip]:
-    """Render frames and cut their ink out.
+def cut_strips(sets: Sequence[SceneSettings], digits: tuple[Image, Image], processes: int = 2) -> list[Strip]:
+    """Render sets of frames and cut their ink out; a strip's ``frame`` counts through all of them.
 
     Args:
-        settings: which frames.
+        sets: which frames.
         digits: MNIST's images uint8 (n, 28, 28) and labels uint8 (n,) to write with.
         processes: that render at a time; the result does not depend on it.
     """
-    each = each_frame(_strips, settings, digits, processes, "cutting out ink that may be several digits")
-    return [strip for strips in each for strip in strips]
+    doing = "cutting out ink that may be several digits"
+    frames = chain.from_iterable(each_frame(_strips, settings, digits, processes, doing) for settings in sets)
+    return [replace(strip, frame=frame) for frame, strips in enumerate(frames) for strip in strips]
 
 
 _SINGLES = 8
 """Strips of one digit, and of ink that is no digit's, kept of a frame."""
-
 
 _SHRUNK = 1.35
 """How much taller than its digits ink of several may be."""
@@ -142,7 +143,7 @@ def _strip(
         best = spread.argmax(axis=0)
         found = spread.max(axis=0)
         owners = np.where(found > _CLEAR, best, np.where(found > 0, UNKNOWN, NONE)).astype(np.int16)
-    owners[inked < _INK // 2] = UNKNOWN
+    owners[inked < _INK] = UNKNOWN
     return Strip(pixels, owners, np.array(boxes, np.float64).reshape(-1, 4), np.array(sure, bool), frame, doubtful)
 
 
@@ -150,9 +151,14 @@ _CLEAR = 0.08
 """Places around a cell from which its ink is that digit's."""
 
 
+def goes_under(rng: np.random.Generator) -> bool:
+    """Whether ``join``, given this generator, puts the second strip under the first."""
+    return bool(rng.random() < 0.25)
+
+
 def join(first: Strip, second: Strip, rng: np.random.Generator) -> Strip:
     """Two strips pushed together until their ink touches: the second to the right of the first, or under it."""
-    upright = bool(rng.random() < 0.25)
+    upright = goes_under(rng)
     a, b = _ink_of(first, upright), _ink_of(second, upright)
     shift = int(rng.normal(0, 0.12) * DIGIT) // CELL * CELL
     height = max(a.shape[0], b.shape[0] + abs(shift)) + abs(shift)

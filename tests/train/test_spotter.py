@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import itertools
+import re
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 
+from runtime.errors import DataError
 from runtime.spotter import BOTTOM, CELL, DIGIT, LEFT, MIDDLE, OWNED, Reader, digit_boxes
+from tests.mnist import mnist_folder
 from tests.train.test_strips import ring
 from train.fit_spotter import loss_of, network, score, targets, to_onnx, train
 from train.spotter import SpotterSettings, main
@@ -107,3 +110,19 @@ def test_bad_options_get_one_line(capsys: pytest.CaptureFixture[str], options: l
     captured = capsys.readouterr()
     assert said in captured.err
     assert captured.err.count("\n") == 1
+
+
+def test_the_command_writes_a_network_and_says_how_good_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "made.onnx"
+    assert main(["--frames", "8", "--epochs", "1", "--data", str(mnist_folder()), "--out", str(out)]) == 0
+    assert re.search(r"made.onnx: of digits .* \d.* have a box of an IoU of 0.5", capsys.readouterr().out)
+    assert onnx.load(out).doc_string == "python -m train.spotter --frames 8 --epochs 1 --seed 0"
+    assert Reader(out)(np.zeros((64, 96), np.uint8)).shape == (BOTTOM + 4, 64 // CELL, 96 // CELL)
+    assert [path.name for path in tmp_path.iterdir()] == ["made.onnx"]
+
+
+def test_strips_without_digits_are_one_line() -> None:
+    with pytest.raises(DataError, match=r"no ink that may be several digits; render more: --frames"):
+        train([ring(), ring()], SpotterSettings(epochs=1))

@@ -24,7 +24,7 @@ def ring(frame: int = 0) -> Strip:
 @pytest.fixture(scope="module")
 def strips(drawn: Mnist) -> list[Strip]:
     settings = SceneSettings(8, 5, "train", "mixed", spacing="touching")
-    return cut_strips(settings, (drawn.train_images, drawn.train_labels), processes=2)
+    return cut_strips([settings], (drawn.train_images, drawn.train_labels), processes=2)
 
 
 def test_strips_say_whose_ink_each_cell_holds(strips: list[Strip]) -> None:
@@ -58,11 +58,18 @@ def test_ink_of_one_digit_is_about_as_tall_as_the_network_expects(strips: list[S
 
 def test_the_number_of_processes_changes_nothing(strips: list[Strip], drawn: Mnist) -> None:
     settings = SceneSettings(8, 5, "train", "mixed", spacing="touching")
-    alone = cut_strips(settings, (drawn.train_images, drawn.train_labels), processes=1)
+    alone = cut_strips([settings], (drawn.train_images, drawn.train_labels), processes=1)
     assert len(alone) == len(strips)
     for one, other in zip(alone, strips, strict=True):
         assert np.array_equal(one.pixels, other.pixels)
         assert np.array_equal(one.owners, other.owners)
+
+
+def test_frames_of_several_sets_are_told_apart(drawn: Mnist) -> None:
+    sets = [SceneSettings(2, seed, "train", "mixed", spacing="touching") for seed in (5, 6)]
+    frames = {strip.frame for strip in cut_strips(sets, (drawn.train_images, drawn.train_labels), processes=1)}
+    assert frames <= {0, 1, 2, 3}
+    assert min(frames) < 2 <= max(frames)
 
 
 @pytest.mark.parametrize("seed", range(12))
