@@ -1,4 +1,4 @@
-"""What a crop alone cannot tell, the others do: a word's letters, hatching, a digit's loop, the rim beside a stroke."""
+"""What a crop alone cannot tell, the others do: digits in a row, a word's letters, hatching, a digit's loop, a rim."""
 
 from __future__ import annotations
 
@@ -10,7 +10,63 @@ import numpy as np
 import numpy.typing as npt
 
 from runtime.boxes import Corners, areas, corners_of, shared_areas
-from runtime.values import Box, Number, Polarity, Reading
+from runtime.values import Box, Crop, Number, Polarity, Reading
+
+
+def in_company(
+    crops: Sequence[Crop], probabilities: npt.NDArray[np.float32], digits: Sequence[int]
+) -> npt.NDArray[np.float32]:
+    """The answers, given those to the ink around: among digits ink is rather a digit, among letters and drawings less.
+
+    Which digit it is, if it is one, stays as it was. Ink around is that of about the same height, a few digits away,
+    that is clearly a digit, or rather none.
+
+    Args:
+        crops: candidates, alternatives among them.
+        probabilities: float32 (n, labels), of each crop by itself.
+        digits: the labels that are digits; where all are, nothing changes.
+
+    Returns:
+        Float32 (n, labels), each row's sum 1.
+    """
+    others = [label for label in range(probabilities.shape[1]) if label not in digits]
+    if not others or len(crops) < 2:
+        return probabilities
+    scores, none = probabilities[:, digits].max(axis=1), probabilities[:, others].sum(axis=1)
+    asked = np.flatnonzero((none >= _CLEAR) & (none <= 1 - _CLEAR))
+    if not len(asked):
+        return probabilities
+    whole = np.array([crop.parts == crop.whole for crop in crops])
+    speaks = np.flatnonzero((scores >= _A_DIGIT) | ((none > _NONE) & whole))
+    corners = corners_of([crop.box for crop in crops])
+    own, theirs = corners[asked], corners[speaks]
+    same_ink = shared_areas(own, theirs) > _SAME_INK * np.minimum(areas(own)[:, None], areas(theirs))
+    heights = corners[:, 3] - corners[:, 1]
+    tall, short = (pick(heights[asked, None], heights[speaks]) for pick in (np.maximum, np.minimum))
+    across, down = (abs(own[:, None, k] + own[:, None, k + 2] - theirs[:, k] - theirs[:, k + 2]) / 2 for k in (0, 1))
+    near = (across <= _ACROSS * tall) & (down <= _ABOVE * tall) & (tall <= _ALIKE_RATIO * short) & ~same_ink
+    a_digit = scores[speaks] >= _A_DIGIT
+    company, strangers = np.count_nonzero(near & a_digit, axis=1), np.count_nonzero(near & ~a_digit, axis=1)
+    shift = _COMPANY * (company - strangers) / (company + strangers + _FEW)
+    found = probabilities.copy()
+    found[asked[:, None], others] *= np.exp(-shift, dtype=np.float32)[:, None]
+    return found / found.sum(axis=1, keepdims=True)
+
+
+_CLEAR = 1e-4
+"""Probability of a digit, and of none, under which the others change nothing."""
+
+_A_DIGIT, _NONE = 0.9, 0.5
+"""Probabilities, of one digit and of ``none``, from which ink is company, or a stranger."""
+
+_SAME_INK = 0.3
+"""Share of the smaller box from which two hold the same ink, about."""
+
+_ACROSS, _ABOVE, _ALIKE_RATIO = 6.0, 3.0, 1.67
+"""How far off others are at the most, across and above or below, in heights; and the greatest ratio of heights."""
+
+_COMPANY, _FEW = 4.0, 2.0
+"""Log odds of a digit that much company is worth, and how many others make half of that."""
 
 
 def doubtful(

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from runtime.backends import Classifier
 from runtime.bars import is_stroke
-from runtime.context import apart_from, doubtful, without_nested
+from runtime.context import apart_from, doubtful, in_company, without_nested
 from runtime.detect import Detection, DetectSettings, detect
 from runtime.errors import UsageError
 from runtime.numbers import group_numbers
@@ -88,6 +88,7 @@ class Recognizer:
         if len(crops) > len(wholes):
             probabilities = np.concatenate([probabilities, self._ask(crops[len(wholes) :])])
         classified = perf_counter()
+        probabilities = in_company(crops, probabilities, self._digits)
         kept = _best_covers(crops, probabilities[:, self._digits])
         candidates = [Candidate(_shift(crops[i].box, offset), probabilities[i], crops[i].pixels) for i in kept]
         readings: list[Reading] = []

@@ -185,7 +185,7 @@ def train(
         watch: is told each epoch's number, from 1, and its mean loss.
 
     Raises:
-        DataError: no strip that the runtime would ask about has a digit, or no frame two strips to join.
+        DataError: no strip that the runtime would ask about has a digit, or no frame has two to join.
     """
     if not any(strip.doubtful and len(strip.boxes) for strip in strips) or not _frames_to_join(strips):
         raise DataError("the frames hold no ink that may be several digits; render more: --frames")
@@ -230,7 +230,7 @@ def train(
 
 
 def _epoch(strips: Sequence[Strip], settings: SpotterSettings, epoch: int) -> list[Sample]:
-    """What an epoch is made of: strips, and pairs of strips of one frame to be joined, with a seed."""
+    """What an epoch is made of: strips, and pairs of strips to be joined, with a seed."""
     rng = np.random.default_rng((settings.seed, epoch))
     held = [strip for strip in strips if strip.doubtful and len(strip.boxes)]
     empty = [strip for strip in strips if strip.doubtful and not len(strip.boxes)]
@@ -251,7 +251,7 @@ def _epoch(strips: Sequence[Strip], settings: SpotterSettings, epoch: int) -> li
 
 
 def _frames_to_join(strips: Sequence[Strip]) -> list[list[Strip]]:
-    """The strips of each frame that has some to join."""
+    """The strips of each frame that has some to join; those of one number, of whichever set, are one frame here."""
     of_frame: dict[int, list[Strip]] = {}
     for strip in strips:
         of_frame.setdefault(strip.frame, []).append(strip)

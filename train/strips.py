@@ -1,14 +1,14 @@
 """What the network that parts touching digits learns from: ink of rendered frames, and whose it is.
 
 A strip is connected ink as ``runtime.spotter`` scales it, with the truth for each cell: whose ink it holds. Ink that
-the runtime would ask about comes as it is; ink of one digit comes too, for ``join`` to push together: whatever touches
-in a frame then is of one pen and one camera, and touches in ways that no page was written with.
+the runtime would ask about comes as it is; ink of one digit comes too, for ``join`` to push together, in ways to touch
+that no page was written with.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 
 import cv2
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from runtime.detect import DetectSettings, find_ink
+from runtime.ink import InkSettings
 from runtime.spotter import CELL, DIGIT, MARGIN, Scaled, to_strip
 from runtime.values import Box, Image
 from train.compose import DigitInk, Scene
@@ -38,7 +39,7 @@ class Strip:
         owners: int16 (height / CELL, width / CELL): the digit that each cell's ink is of, ``NONE`` or ``UNKNOWN``.
         boxes: float64 (n, 4), left, top, right, bottom of each digit's ink.
         sure: bool (n,): whether the digit is to be found; else nobody can say.
-        frame: that it was cut from.
+        frame: number, in its set, of the frame that it was cut from.
         doubtful: whether the runtime would ask about it.
     """
 
@@ -51,7 +52,7 @@ class Strip:
 
 
 def cut_strips(sets: Sequence[SceneSettings], digits: tuple[Image, Image], processes: int = 2) -> list[Strip]:
-    """Render sets of frames and cut their ink out; a strip's ``frame`` counts through all of them.
+    """Render sets of frames and cut their ink out.
 
     Args:
         sets: which frames.
@@ -60,8 +61,11 @@ def cut_strips(sets: Sequence[SceneSettings], digits: tuple[Image, Image], proce
     """
     doing = "cutting out ink that may be several digits"
     frames = chain.from_iterable(each_frame(_strips, settings, digits, processes, doing) for settings in sets)
-    return [replace(strip, frame=frame) for frame, strips in enumerate(frames) for strip in strips]
+    return [strip for strips in frames for strip in strips]
 
+
+_SETTINGS = DetectSettings(ink=InkSettings(noise=5.0))
+"""What counts as ink here: only what is clear of the noise, though the runtime asks about weaker ink too."""
 
 _SINGLES = 8
 """Strips of one digit, and of ink that is no digit's, kept of a frame."""
@@ -72,14 +76,13 @@ _SHRUNK = 1.35
 
 def _strips(index: int, scene: Scene) -> list[Strip]:
     """The strips of one frame."""
-    settings = DetectSettings()
-    _, separation = find_ink(cv2.cvtColor(scene.picture, cv2.COLOR_BGR2GRAY), settings)
+    _, separation = find_ink(cv2.cvtColor(scene.picture, cv2.COLOR_BGR2GRAY), _SETTINGS)
     rng = np.random.default_rng(index)
     asked: list[Strip] = []
     singles: list[Strip] = []
     others = 0
     for piece in separation.pieces:
-        if piece.box.height < settings.min_height:
+        if piece.box.height < _SETTINGS.min_height:
             continue
         doubtful = separation.doubtful(piece)
         near = [(digit, places) for digit in scene.inks if len(places := _within(digit, piece.box))]
