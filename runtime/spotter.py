@@ -41,6 +41,7 @@ _STEP = 16  # of the strip's sides, so that fewer different sizes are asked for
 _FOUND, _LIKELY = 0.2, 0.4  # probabilities from which a cell may be, and likely is, the middle of a digit
 _OVERLAP = 0.45  # intersection over union from which two boxes are of one digit
 _COVERED = 0.7  # share of a box in surer ones from which it is no digit: the 8 that two zeros are, one above the other
+_SMALLER, _AS_SURE = 0.8, 0.8  # shares of a box's area and probability: the zeros that such an 8 is made of
 _FILLED = 0.75  # share of the ink's box from which a lone digit's box is all of it
 _OURS = 0.35  # probability from which ink is a digit's
 _FAR = 0.6  # distance from where a pixel's vote falls to its digit's middle, in digit heights
@@ -94,7 +95,7 @@ def spot(strength: Image, own: Image, digit_height: float) -> list[npt.NDArray[n
     boxes, sure = digit_boxes(answers)
     if len(boxes) == 1 and areas(boxes)[0] >= _FILLED * strip.size[0] * strip.size[1]:
         return []
-    likely = (sure >= _LIKELY) & _apart(boxes)
+    likely = (sure >= _LIKELY) & _apart(boxes, sure)
     ways = []
     for chosen in (likely, np.ones_like(likely)) if not likely.all() else (likely,):
         if chosen.any():
@@ -129,12 +130,15 @@ _MOST = 100
 """Digits in one piece of ink."""
 
 
-def _apart(boxes: Corners) -> npt.NDArray[np.bool_]:
-    """Which boxes lie beside the surer ones before them, not mostly upon them: (n,)."""
+def _apart(boxes: Corners, sure: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Which boxes are not made up of smaller ones about as sure, nor lie mostly upon surer ones before them: (n,)."""
     apart = np.ones(len(boxes), bool)
-    shares = shared_areas(boxes, boxes) / np.maximum(areas(boxes), 1.0)[:, None]
-    for i in range(1, len(boxes)):
-        apart[i] = shares[i, :i][apart[:i]].sum() < _COVERED
+    sizes = np.maximum(areas(boxes), 1.0)
+    shares = shared_areas(boxes, boxes) / sizes[:, None]
+    for i in range(len(boxes)):
+        within = (sizes < _SMALLER * sizes[i]) & (sure >= _AS_SURE * sure[i])
+        upon = shares[i, :i][apart[:i]].sum()
+        apart[i] = upon < _COVERED and (within.sum() < 2 or shares[i, within].sum() < _COVERED)
     return apart
 
 
@@ -199,7 +203,10 @@ def _owners(
     owned, right, below = spread[ys, xs].T
     votes = np.stack([x[xs] + right * DIGIT, y[ys] + below * DIGIT])
     middles = (boxes[:, :2] + boxes[:, 2:]) / 2
-    off = np.hypot(*(votes[:, None] - middles.T[..., None])) / (boxes[:, 3] - boxes[:, 1])[:, None]
+    off = np.hypot(*(votes[:, None] - middles.T[..., None]))
+    places = np.stack([x[xs], y[ys]])[:, None]
+    beyond = np.maximum(boxes[:, :2].T[..., None] - places, places - boxes[:, 2:].T[..., None])
+    off = (off + np.maximum(beyond, 0).sum(axis=0)) / (boxes[:, 3] - boxes[:, 1])[:, None]
     nearest = off.argmin(axis=0)
     belongs = (owned >= np.log(_OURS / (1 - _OURS))) & (off[nearest, np.arange(len(nearest))] <= _FAR)
     return np.where(belongs, nearest, -1).astype(np.int8)
