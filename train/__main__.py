@@ -22,6 +22,7 @@ from train.quiet import load_tensorflow
 from train.workers import Workers, connect, start
 
 if TYPE_CHECKING:
+    from train.distill import Teacher
     from train.epochs import CropPools
 
 _PLAIN_EPOCHS, _EPOCHS = 5, 60
@@ -49,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--model",
         default="edge",
-        help="network to train: edge, micro, tiny, small, medium, classic, lenet5, resnet or mobilenet",
+        help="network to train: edge, wide, micro, tiny, small, medium, classic, lenet5, resnet or mobilenet",
     )
     parser.add_argument(
         "--data",
@@ -76,7 +77,10 @@ def _parser() -> argparse.ArgumentParser:
         "tutorials do, to compare with: ten labels, nothing varied, three tenths set aside",
     )
     recipe.add_argument(
-        "--epochs", type=int, metavar="N", help=f"passes over the training images; {_EPOCHS}, plain {_PLAIN_EPOCHS}"
+        "--epochs",
+        type=int,
+        metavar="N",
+        help=f"passes over the training images; {_EPOCHS}, wide 25, plain {_PLAIN_EPOCHS}",
     )
     recipe.add_argument("--batch", type=int, metavar="N", help=f"pictures a step; {_BATCH}, plain {_PLAIN_BATCH}")
     recipe.add_argument(
@@ -88,6 +92,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     recipe.add_argument(
         "--pools", type=Path, default=Path("runs/pools"), metavar="DIR", help="folder that keeps what was cut out"
+    )
+    recipe.add_argument(
+        "--teacher",
+        metavar="NAME|DIR",
+        help="learn from a larger network's answers too: the folder of a finished training, or a network, such as "
+        "wide, that is trained first, by its own recipe, into OUT/teacher",
     )
     recipe.add_argument(
         "--without",
@@ -142,8 +152,9 @@ def _train(options: argparse.Namespace) -> int:
     plain = options.recipe == "plain"
     if (options.workers > 1 or "TF_CONFIG" in os.environ) and (plain or options.resume):
         raise UsageError(f"several workers take no {'--recipe plain' if plain else '--resume'}")
-    if plain and (options.resume or options.without):
-        raise UsageError(f"--recipe plain takes no {'--resume' if options.resume else '--without'}")
+    unfit = [name for name in ("resume", "without", "teacher") if getattr(options, name)]
+    if plain and unfit:
+        raise UsageError(f"--recipe plain takes no --{unfit[0]}")
     require(*TRAINING)
     without = _kinds(options.without)
     load_tensorflow(training=True)
@@ -153,17 +164,23 @@ def _train(options: argparse.Namespace) -> int:
 
     if options.model not in NETWORKS:
         raise UsageError(f"--model is {options.model}; expected one of {', '.join(NETWORKS)}")
+    to_train = options.teacher in NETWORKS
+    if to_train and workers:
+        raise UsageError(f"several workers take no --teacher {options.teacher}; train it before and name its folder")
+    teacher = _read_teacher(options) if options.teacher and not to_train else None
     data = load_mnist(options.data)
     full = options.recipe == "full"
     out = options.out or Path("runs") / (options.model if full else f"{options.model}-{options.recipe}")
     crops = crop_pools(data, options.frames, options.pools) if full and options.frames else None
+    if to_train:
+        teacher = _train_teacher(options, data, without, crops, out / "teacher")
     seeds = options.seeds or (options.seed,)
     accuracies = []
     for seed in seeds:
         run = out / f"seed-{seed}" if options.seeds else out
         with tempfile.TemporaryDirectory() as nowhere:
             own = Path(nowhere) if workers and workers.index else run  # only the chief writes
-            last = _run(options, data, without, crops, own, seed, workers)
+            last = _run(options, data, without, crops, own, seed, workers, teacher)
         accuracies.append(last["validation_accuracy"])
         print(f"{run / 'model.keras'}: {_told(last)}", flush=True)
     if len(seeds) > 1:
@@ -180,6 +197,7 @@ def _run(
     run: Path,
     seed: int,
     workers: Workers | None,
+    teacher: Teacher | None,
 ) -> dict[str, Any]:
     """One training; returns the figures of its last epoch."""
     from train.events import EventWriter
@@ -209,11 +227,42 @@ def _run(
     augmentation = replace(usual, **dict.fromkeys(without, 0.0))
     resume = options.resume
     if resume and options.seeds:  # some are finished, one was stopped, the rest not begun
-        done = finished(settings, augmentation, crops, run)
+        done = finished(settings, augmentation, crops, run, teacher)
         if done:
             return dict(done["epochs"][-1])
         resume = (run / "checkpoint.keras").is_file()
-    return dict(fit(data, settings, augmentation, run, resume, crops, watch, workers)["epochs"][-1])
+    return dict(fit(data, settings, augmentation, run, resume, crops, watch, workers, teacher)["epochs"][-1])
+
+
+def _read_teacher(options: argparse.Namespace) -> Teacher:
+    from train.distill import load_teacher
+    from train.networks import NETWORKS
+    from train.recipes import recipe
+
+    run = Path(options.teacher)
+    if not run.is_dir():
+        raise UsageError(
+            f"--teacher is {options.teacher}; expected a finished training's folder, or one of {', '.join(NETWORKS)}"
+        )
+    return load_teacher(run, recipe(options.recipe, options.model)[0].epoch.labels)
+
+
+def _train_teacher(
+    options: argparse.Namespace, data: Mnist, without: Sequence[str], crops: CropPools | None, run: Path
+) -> Teacher:
+    """Train the network that ``--teacher`` names, by its own recipe; one that is there is not trained again."""
+    from train.distill import load_teacher
+    from train.fit import finished, fit
+    from train.recipes import recipe
+
+    settings, usual = recipe(options.recipe, options.teacher)
+    settings = replace(settings, limit=options.limit, seed=options.seed)
+    augmentation = replace(usual, **dict.fromkeys(without, 0.0))
+    if not finished(settings, augmentation, crops, run):
+        resume = options.resume and (run / "checkpoint.keras").is_file()
+        last = fit(data, settings, augmentation, run, resume, crops)["epochs"][-1]
+        print(f"{run / 'model.keras'}: {_told(last)}", flush=True)
+    return load_teacher(run, settings.epoch.labels)
 
 
 def _told(last: dict[str, Any]) -> str:
@@ -240,8 +289,9 @@ def _kinds(text: str) -> list[str]:
 
 def _extra(options: argparse.Namespace) -> int:
     _check(options)
-    if options.resume or options.without or options.seeds or options.recipe != "full" or options.workers > 1:
-        raise UsageError("--extra takes none of --resume, --without, --seeds, --recipe and --workers")
+    unfit = options.resume or options.without or options.seeds or options.teacher
+    if unfit or options.recipe != "full" or options.workers > 1:
+        raise UsageError("--extra takes none of --resume, --without, --seeds, --teacher, --recipe and --workers")
     require(*TRAINING)
     path, images = keras_model(options.model), load_images(str(options.extra))
     data = load_mnist(options.data)

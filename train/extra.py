@@ -27,10 +27,10 @@ from runtime.values import Frame, Image
 from train.augment import AugmentSettings, augment, vary_crops
 from train.data import NONE, Mnist
 from train.epochs import EpochSettings, gather, make_epoch
-from train.fit import hold_back_none, save_model, write_json
+from train.fit import save_model, write_json
 from train.inputs import Floats, LabeledImages, Model
 from train.measures import Share, share
-from train.networks import load_model, logits_of, to_int8_grid
+from train.networks import hold_back_none, load_model, logits_of, to_int8_grid
 from train.scenes import SceneSettings, render_frame
 from train.writer import DigitPool
 

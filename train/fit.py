@@ -12,6 +12,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 from scipy.special import log_softmax
 from tqdm import tqdm
@@ -21,8 +22,9 @@ from runtime.values import Image
 from train.augment import AugmentSettings
 from train.crops import VALIDATION_CROPS, LabeledCrops
 from train.data import NONE, Mnist
+from train.distill import Distillation, Teacher, accuracy
 from train.epochs import CropPools, EpochSettings, Material, gather, make_epoch
-from train.networks import NETWORKS, load_model, logits_of, to_int8_grid
+from train.networks import NETWORKS, hold_back_none, load_model, logits_of, to_int8_grid
 from train.workers import Workers
 
 GLANCE = 20_000
@@ -44,6 +46,8 @@ class FitSettings:
         none_margin: how far the logit of ``none`` must lead for it to be the answer. In training one in four
             pictures is no digit; the network's answers are to be those for a world of digits, such as MNIST, and the
             runtime adds what it knows of cameras.
+        taught: share of a teacher's answers in the loss, 0–1, where there is one.
+        softened: temperature at which they are compared.
         limit: use this many training digits only, for a trial; None for all.
         seed: of everything random; the same seed gives the same weights on the same machine.
     """
@@ -55,7 +59,9 @@ class FitSettings:
     weight_decay: float = 0.05
     average: float = 0.05
     epoch: EpochSettings = field(default_factory=EpochSettings)
-    none_margin: float = 4.0
+    none_margin: float = 6.0
+    taught: float = 0.5
+    softened: float = 2.0
     limit: int | None = None
     seed: int = 0
 
@@ -69,6 +75,7 @@ def fit(
     crops: CropPools | None = None,
     watch: Callable[[int, Mapping[str, float]], None] | None = None,
     workers: Workers | None = None,
+    teacher: Teacher | None = None,
 ) -> dict[str, Any]:
     """Train a network and leave ``model.keras``, ``history.json`` and ``validation-crops.npz`` in ``run``.
 
@@ -87,9 +94,11 @@ def fit(
         watch: is told each epoch's number, from 1, and its figures.
         workers: the processes that train together, this one among them; each is to call this with the same arguments,
             but only the chief's ``run`` is kept.
+        teacher: a network to learn from as well.
 
     Returns:
-        The history, as saved: ``settings``, ``augmentation``, ``crops`` (hashes of both pools, or None), and per epoch
+        The history, as saved: ``settings``, ``augmentation``, ``crops`` (hashes of both pools, or None), ``teacher``
+        (its hash, or None), and per epoch
         ``loss``, ``accuracy`` (of the varied pictures), ``validation_loss``, ``validation_accuracy`` (averaged weights,
         MNIST's own pixels; ``none`` is an error), ``validation_count``, ``learning_rate`` and ``seconds``; with crops
         also ``crops_right``, the share of the validation crops' digits that a camera would read right, and
@@ -107,15 +116,20 @@ def fit(
     history: dict[str, Any] = {
         "settings": asdict(settings),
         "augmentation": asdict(augmentation),
-        "crops": _fingerprints(crops),
+        **_material(crops, teacher),
         "epochs": [],
     }
     model = NETWORKS[settings.model](settings.epoch.labels)
     optimizer = _optimizer(settings, steps)
     if workers:
         workers.share(optimizer)
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(optimizer, loss, metrics=["accuracy"], jit_compile=False)
+    if teacher:
+        model.compile(
+            optimizer, Distillation(settings.taught, settings.softened), metrics=[accuracy], jit_compile=False
+        )
+    else:
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(optimizer, loss, metrics=["accuracy"], jit_compile=False)
     checkpoint = run / "checkpoint.keras"
     if resume:
         history["epochs"] = _restore(model, run, checkpoint, history, steps)
@@ -131,7 +145,7 @@ def fit(
                 total=settings.epochs * steps, initial=first * steps, unit="step", desc=settings.model, mininterval=1
             ) as bar:
                 model.fit(
-                    _batches(material, settings, augmentation, first, workers),
+                    _batches(material, settings, augmentation, first, workers, teacher),
                     epochs=settings.epochs,
                     initial_epoch=first,
                     steps_per_epoch=steps,
@@ -154,21 +168,27 @@ def fit(
 
 
 def finished(
-    settings: FitSettings, augmentation: AugmentSettings, crops: CropPools | None, run: Path
+    settings: FitSettings,
+    augmentation: AugmentSettings,
+    crops: CropPools | None,
+    run: Path,
+    teacher: Teacher | None = None,
 ) -> dict[str, Any] | None:
     """The history of a run of these settings, on these crops, that has come to its end, or None."""
     try:
         history = dict(json.loads((run / "history.json").read_text(encoding="utf-8")))
         ended = len(history["epochs"]) == settings.epochs and (run / "model.keras").is_file()
         same = history["settings"] | history["augmentation"] == asdict(settings) | asdict(augmentation)
-        same = same and history.get("crops") == _fingerprints(crops)
+        same = same and all(history.get(name) == value for name, value in _material(crops, teacher).items())
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return history if ended and same and not (run / "checkpoint.keras").is_file() else None
 
 
-def _fingerprints(crops: CropPools | None) -> dict[str, str] | None:
-    return {name: pool.sha256 for name, pool in crops._asdict().items()} if crops else None
+def _material(crops: CropPools | None, teacher: Teacher | None) -> dict[str, Any]:
+    """Hashes of what a network learns from besides MNIST."""
+    pools = {name: pool.sha256 for name, pool in crops._asdict().items()} if crops else None
+    return {"crops": pools, "teacher": teacher.sha256 if teacher else None}
 
 
 class _Recorder(keras.callbacks.Callback):
@@ -253,24 +273,33 @@ def _score_crops(model: keras.Model, crops: LabeledCrops) -> dict[str, float]:
 
 
 def _batches(
-    material: Material, settings: FitSettings, augmentation: AugmentSettings, first: int, workers: Workers | None
-) -> Iterator[tuple[Image, Image]]:
-    """Batches of pictures (b, 28, 28, 1) and classes (b,), epoch after epoch; the next epoch is made meanwhile."""
+    material: Material,
+    settings: FitSettings,
+    augmentation: AugmentSettings,
+    first: int,
+    workers: Workers | None,
+    teacher: Teacher | None,
+) -> Iterator[tuple[Image, npt.NDArray[Any]]]:
+    """Batches of pictures (b, 28, 28, 1) and classes (b,), or a teacher's targets, epoch after epoch.
 
-    def make(epoch: int) -> tuple[Image, Image]:
-        return make_epoch(material, augmentation, np.random.default_rng([settings.seed, 1, epoch]))
+    The next epoch is made meanwhile.
+    """
+
+    def make(epoch: int) -> tuple[Image, npt.NDArray[Any]]:
+        pictures, classes = make_epoch(material, augmentation, np.random.default_rng([settings.seed, 1, epoch]))
+        return pictures, teacher.targets(pictures, classes) if teacher else classes
 
     with ThreadPoolExecutor(1, "augment") as ahead:
         coming = ahead.submit(make, first)
         for epoch in range(first, settings.epochs):
-            pictures, classes = coming.result()
+            pictures, targets = coming.result()
             if epoch + 1 < settings.epochs:
                 coming = ahead.submit(make, epoch + 1)
             for start in range(0, len(pictures), settings.batch):
                 chosen = slice(start, start + settings.batch)
                 if workers:
                     chosen = slice(min(start + workers.index, len(pictures) - 1), chosen.stop, workers.count)
-                yield pictures[chosen, ..., None], classes[chosen]
+                yield pictures[chosen, ..., None], targets[chosen]
 
 
 def _optimizer(settings: FitSettings, steps: int) -> keras.optimizers.Optimizer:
@@ -293,25 +322,18 @@ def _optimizer(settings: FitSettings, steps: int) -> keras.optimizers.Optimizer:
     return optimizer
 
 
-def hold_back_none(model: keras.Model, margin: float) -> None:
-    """Lower the bias of ``none`` by ``margin``; a network of ten labels is left as it is."""
-    layer = model.get_layer("logits")
-    weights, bias = layer.get_weights()
-    bias[NONE:] -= margin
-    layer.set_weights([weights, bias])
-
-
 def _restore(model: keras.Model, run: Path, checkpoint: Path, history: dict[str, Any], steps: int) -> list[Any]:
     """Bring a new model to where the checkpoint was; returns the history of the epochs that it has behind it."""
     if not checkpoint.is_file():
         raise DataError(f"nothing to resume in {run}: it holds no {checkpoint.name}; start without --resume")
     try:
         saved = json.loads((run / "history.json").read_text())
-        begun = saved["settings"] | saved["augmentation"] | {"crops": saved.get("crops")}
+        begun = saved["settings"] | saved["augmentation"] | {name: saved.get(name) for name in ("crops", "teacher")}
         epochs = list(saved["epochs"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{run / 'history.json'} is missing or broken ({error}); start without --resume") from error
-    for name, value in (history["settings"] | history["augmentation"] | {"crops": history["crops"]}).items():
+    material = {name: history[name] for name in ("crops", "teacher")}
+    for name, value in (history["settings"] | history["augmentation"] | material).items():
         if begun.get(name) != value:
             raise DataError(
                 f"{run} was begun with another {name}: {begun.get(name)}, now {value}; "

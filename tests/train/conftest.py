@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,9 @@ import pytest
 
 from tests.mnist import drawn_digits, mnist
 from train.data import Mnist
+
+# In every process of a test as many threads for an operation: with another number sums are added up in another order.
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 
 @pytest.fixture(scope="session", name="mnist")

@@ -141,7 +141,8 @@ class TestAnUnbrokenRun:
         luck = binom.isf(1e-6, count, 0.1) / count
         assert unbroken.history["epochs"][-1]["validation_accuracy"] > luck
         losses = [epoch["loss"] for epoch in unbroken.history["epochs"]]
-        assert losses == sorted(losses, reverse=True)
+        assert max(losses[1:]) < losses[0]
+        assert losses[-1] < losses[0] / 2
 
     def test_another_seed_gives_other_weights(self, unbroken: Run, drawn: Mnist, tmp_path: Path) -> None:
         fit(drawn, replace(SETTINGS, seed=1, epochs=1), AUGMENTATION, tmp_path)

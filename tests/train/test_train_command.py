@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import re
 import subprocess
@@ -101,7 +102,7 @@ def test_an_unknown_kind_of_augmentation_is_wrong_usage(capsys: pytest.CaptureFi
     assert "expected some of rotation" in refused(capsys, ["--without", "rotation,mirror"], 2)
 
 
-@pytest.mark.parametrize("option", [["--resume"], ["--without", "bend"]])
+@pytest.mark.parametrize("option", [["--resume"], ["--without", "bend"], ["--teacher", "wide"]])
 def test_the_plain_recipe_refuses_what_it_has_not(capsys: pytest.CaptureFixture[str], option: list[str]) -> None:
     assert option[0] in refused(capsys, ["--recipe", "plain", *option], 2)
 
@@ -127,10 +128,46 @@ def test_several_seeds_print_mean_and_spread_and_a_finished_one_is_not_repeated(
     assert (tmp_path / "seed-0" / "model.keras").stat().st_mtime_ns == written
 
 
+def test_a_teacher_that_is_neither_a_network_nor_a_folder_is_wrong_usage(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    text = refused(capsys, ["--teacher", "wise", "--data", mnist_folder(), "--out", tmp_path / "run"], 2)
+    assert "--teacher is wise; expected a finished training's folder, or one of edge, wide" in text
+
+
+def test_a_folder_without_a_network_is_no_teacher(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    text = refused(capsys, ["--teacher", tmp_path, "--data", mnist_folder(), "--out", tmp_path / "run"], 1)
+    assert str(tmp_path / "model.keras") in text
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_named_teacher_is_trained_first_and_once(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("train.recipes._EPOCHS", {"tiny": 1})
+    short = ["--limit", "100", "--epochs", "1", "--frames", "0", "--teacher", "tiny", "--model", "micro"]
+    arguments = ["--data", str(mnist_folder()), *short, "--out", str(tmp_path / "run")]
+    assert main(arguments) == 0
+    teacher, student = capsys.readouterr().out.splitlines()
+    assert teacher.startswith(str(tmp_path / "run" / "teacher" / "model.keras"))
+    written = (tmp_path / "run" / "teacher" / "model.keras").read_bytes()
+    history = json.loads((tmp_path / "run" / "history.json").read_text())
+    assert history["teacher"] == hashlib.sha256(written).hexdigest()
+    assert main(arguments) == 0
+    assert capsys.readouterr().out.splitlines() == [student]
+    assert (tmp_path / "run" / "teacher" / "model.keras").read_bytes() == written
+    assert (
+        main([*arguments[:-6], "--model", "micro", "--teacher", str(tmp_path / "run" / "teacher"), *arguments[-2:]])
+        == 0
+    )
+    assert capsys.readouterr().out.splitlines() == [student]
+
+
 def test_extra_says_before_training_what_it_cannot_use(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert "no subfolder" in refused(capsys, ["--extra", tmp_path, "--data", mnist_folder()], 1)
     assert "--seeds" in refused(capsys, ["--extra", tmp_path, "--seeds", "0-2"], 2)
     assert "--workers" in refused(capsys, ["--extra", tmp_path, "--workers", "2"], 2)
+    assert "--teacher" in refused(capsys, ["--extra", tmp_path, "--teacher", "wide"], 2)
 
 
 def test_an_unknown_option_is_wrong_usage() -> None:
