@@ -52,17 +52,16 @@ def is_stroke(luma: Image, box: Box) -> bool:
     slope = float(apart @ at / (apart @ apart)) if len(patch) > 3 else 0.0
     start = float(at.sum()) / len(at) - slope * middle if len(patch) > 3 else patch.shape[1] / 2
     reach = max(box.height // 4, 4)
-    goes_on = 0
     for beyond in (np.arange(-reach, -2), np.arange(2, reach) + len(patch)):
         ys = beyond + box.y
         xs = np.rint(start + slope * beyond + box.x).astype(int)
         seen = (ys >= 0) & (ys < height) & (xs >= 1) & (xs < width - 1)
         if np.count_nonzero(seen) < 2:
-            goes_on += 1  # out of view
-            continue
+            continue  # out of view
         around = luma[ys[seen], xs[seen] + _AROUND].astype(np.float64)
-        goes_on += _median(np.abs(around - paper).max(axis=0)) >= GOES_ON * abs(ink - paper)
-    return goes_on < 2
+        if _median(np.abs(around - paper).max(axis=0)) < GOES_ON * abs(ink - paper):
+            return True  # it ends there
+    return False
 
 
 def _median(values: npt.NDArray[Any]) -> float:

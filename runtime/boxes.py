@@ -30,3 +30,18 @@ def shared_areas(a: Corners, b: Corners) -> npt.NDArray[np.float64]:
     across = np.minimum(right, b[:, 2]) - np.maximum(left, b[:, 0])
     down = np.minimum(bottom, b[:, 3]) - np.maximum(top, b[:, 1])
     return np.maximum(across, 0) * np.maximum(down, 0)
+
+
+def connected(pairs: npt.NDArray[np.integer], count: int) -> list[int]:
+    """The group that each of ``count`` things is of: the least of those that pairs (n, 2) of them lead to."""
+    group = list(range(count))
+
+    def least(i: int) -> int:
+        while group[i] != i:
+            group[i] = i = group[group[i]]
+        return i
+
+    for a, b in pairs.tolist():
+        low, high = sorted((least(a), least(b)))
+        group[high] = low
+    return [least(i) for i in range(count)]

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from runtime.boxes import Corners, areas, corners_of, shared_areas
+from runtime.boxes import Corners, areas, connected, corners_of, shared_areas
 from runtime.values import Box, Crop, Number, Polarity, Reading
 
 
@@ -190,13 +190,7 @@ def _words(boxes: Corners, kinds: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32
         & (gap <= _LETTER_GAP * least)
         & (gap >= -0.5 * least)
     )
-    words = np.arange(len(boxes), dtype=np.int32)
-    while True:  # each takes the least number of its neighbors, until none changes
-        least_near = np.where(linked, words[None], len(boxes)).min(axis=1, initial=len(boxes))
-        fewer = np.minimum(words, least_near).astype(np.int32)
-        if np.array_equal(fewer, words):
-            return words
-        words = fewer
+    return np.array(connected(np.argwhere(np.triu(linked, 1)), len(boxes)), np.int32)
 
 
 def without_nested(readings: list[Reading], unsure: list[Reading]) -> tuple[list[Reading], list[Reading]]:

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from runtime.boxes import connected
 from runtime.cut import Alternative, Cutter
 from runtime.ink import Ink, InkSettings, Piece
 from runtime.separate import Apart, SeparateSettings, Separation
@@ -70,6 +71,11 @@ class Candidates:
         if self._crops is None:
             self._crops = self._cut(self._whole)
         return self._crops
+
+    def expect(self, digits: Sequence[Crop]) -> None:
+        """Learn how tall digits are from some that are known, where there are enough of them."""
+        if len(digits) >= _KNOWN:
+            self._separation.usual = self._cutter.to_search(float(np.median([crop.box.height for crop in digits])))
 
     def all(self, settled: Sequence[Crop] = ()) -> list[Crop]:
         """Every crop: the wholes in their order, then what ink was taken apart into.
@@ -173,23 +179,18 @@ def _clusters(pieces: Sequence[Piece], settings: DetectSettings) -> list[list[Pi
     tall = tall[np.argsort(-heights[tall], kind="stable")][: settings.max_candidates]
     dark = np.array([piece.polarity == "dark" for piece in pieces], bool)
     together = _may_be_one(boxes[tall, None], boxes[None]) & (dark[tall, None] == dark[None])
-    cluster_of = {i: i for i in tall.tolist()}
-
-    def root(i: int) -> int:
-        while cluster_of[i] != i:
-            i = cluster_of[i]
-        return i
-
-    for row, j in zip(*(found.tolist() for found in np.nonzero(together)), strict=True):
-        i = int(tall[row])
-        if i != j:
-            cluster_of.setdefault(j, j)
-            cluster_of[root(j)] = root(i)
+    rows, near = np.nonzero(together)
+    cluster_of = connected(np.stack([tall[rows], near], axis=1), len(pieces))
+    kept = {cluster_of[i] for i in tall.tolist()}
     clusters: dict[int, list[Piece]] = {}
-    for i in sorted(cluster_of, key=lambda i: pieces[i].box.x):
-        clusters.setdefault(root(i), []).append(pieces[i])
+    for i in np.argsort(boxes[:, 0], kind="stable").tolist():
+        if cluster_of[i] in kept:
+            clusters.setdefault(cluster_of[i], []).append(pieces[i])
     return list(clusters.values())
 
+
+_KNOWN = 8
+"""Digits that tell how tall others are."""
 
 _NEAR = 0.25
 """Gap across which pieces may be of one digit, as a share of the larger one's side."""

@@ -2,7 +2,8 @@
 
 Paper is the median over a wide window on a coarse map, which strokes are too thin to move; but nothing that is wider
 than a stroke is ink, so that paper also is what closing (for light ink, opening) leaves, which follows the edge of a
-shadow. Ink is what is darker, or lighter, than its paper by more than noise explains; both polarities at once.
+shadow. Ink is what is darker, or lighter, than its paper by more than noise explains; both polarities at once. Printed
+rulings are taken out of it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from runtime.rulings import LONG, without_rulings
 from runtime.values import Box, Image, Polarity
 
 
@@ -65,6 +67,7 @@ class Ink:
         noise: standard deviation of the sensor's noise, in gray levels.
         masks: for each polarity uint8 (height, width), 255 where ink is, else 0.
         pieces: connected ink of either polarity, specks included.
+        ruled: polarities that rulings were taken out of.
     """
 
     def __init__(self, luma: Image, settings: InkSettings) -> None:
@@ -78,12 +81,20 @@ class Ink:
         self.papers = _papers(luma, settings)
         self.masks: dict[Polarity, Image] = {}
         self.pieces: list[Piece] = []
+        self.ruled: set[Polarity] = set()
         margin = np.maximum(_LEVELS * settings.contrast, max(settings.floor, settings.noise * rest))
         for polarity, paper in self.papers.items():
             limits = _LEVELS - margin if polarity == "dark" else _LEVELS + margin
             bound = self._spread(cv2.LUT(paper, np.clip(limits, 0, 255).astype(np.uint8)))
             self.masks[polarity] = cv2.compare(luma, bound, cv2.CMP_LT if polarity == "dark" else cv2.CMP_GT)
-            self.pieces += pieces_of(self.masks[polarity], polarity)
+            found = pieces_of(self.masks[polarity], polarity)
+            if any(max(piece.box.width, piece.box.height) >= LONG * max(luma.shape) for piece in found):
+                left = without_rulings(self.masks[polarity])
+                if left is not None:
+                    self.masks[polarity] = left
+                    self.ruled.add(polarity)
+                    found = pieces_of(left, polarity)
+            self.pieces += found
 
     def paper_level(self, box: Box, polarity: Polarity) -> float:
         """Brightness of the paper around ink of a polarity, over a box."""

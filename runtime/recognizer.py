@@ -83,7 +83,9 @@ class Recognizer:
         probabilities = self._ask(wholes)
         asked = perf_counter()
         sure = np.flatnonzero(probabilities[:, self._digits].max(axis=1, initial=0) >= _SETTLED).tolist()
-        crops = detection.candidates.all([wholes[i] for i in sure])
+        settled = [wholes[i] for i in sure]
+        detection.candidates.expect(settled)
+        crops = detection.candidates.all(settled)
         cut += perf_counter() - asked
         if len(crops) > len(wholes):
             probabilities = np.concatenate([probabilities, self._ask(crops[len(wholes) :])])
@@ -234,7 +236,7 @@ def _best_cover(members: list[int], crops: Sequence[Crop], scores: npt.NDArray[n
 
 _SETTLED = 0.9  # score of ink that is not taken apart
 _LIKELY, _SURE = 0.5, 0.999  # scores of a crop that is a digit rather than none, and of one that can be nothing else
-_EXPLAINED, _EXPLAINED_BY_SURE = 0.5, 0.1  # share of a cut piece's ink that its digits must hold, where one is sure
+_EXPLAINED, _EXPLAINED_BY_SURE = 0.6, 0.1  # share of a cut piece's ink that its digits must hold, where one is sure
 _COVERS = 200  # covers that are followed at a time: more than any writing has, not what a scribble would
 _ALIKE = 1e-4  # scores that differ by rounding
 

@@ -72,6 +72,7 @@ class Separation:
 
     Attributes:
         pieces: those found, or their stronger ink; no taller than a digit.
+        usual: about how tall digits are; the pieces' usual height, until somebody knows better.
     """
 
     def __init__(self, ink: Ink, heights: tuple[float, float], settings: SeparateSettings) -> None:
@@ -90,7 +91,7 @@ class Separation:
             if max(piece.box.width, piece.box.height) >= _SMALLEST
             for part in _by_strength(ink, piece, regions[piece.polarity], heights, settings, _STRENGTHS)
         ]
-        self._usual = _usual([piece.box.height for piece, _ in found if piece.box.height >= heights[0]])
+        self.usual = _usual([piece.box.height for piece, _ in found if piece.box.height >= heights[0]])
         self._regions = {piece: region for piece, region in found if piece.box.height <= heights[1]}
         self.pieces = list(self._regions)
 
@@ -98,13 +99,13 @@ class Separation:
         """Whether one of the pieces may be more than one digit."""
         box, settings = piece.box, self._settings
         wide = box.width >= settings.wide * box.height
-        tall = box.height >= settings.tall * self._usual
+        tall = box.height >= settings.tall * self.usual
         crowded = box.area > settings.most * self.digit_height(piece) ** 2
         return box.height >= self._least and (wide or tall) and not crowded
 
     def digit_height(self, piece: Piece) -> float:
         """About how tall the digits are that the piece may hold."""
-        return self._usual if piece.box.height >= self._settings.tall * self._usual else piece.box.height
+        return self.usual if piece.box.height >= self._settings.tall * self.usual else piece.box.height
 
     def ink_of(self, piece: Piece) -> tuple[Image, Image]:
         """The piece's own pixels, 0 or 255, and the strength of their ink: uint8 (box height, box width) each."""
@@ -115,7 +116,11 @@ class Separation:
         if not self.doubtful(piece):
             return Apart()
         own, strength = self.ink_of(piece)
-        ways = spot(strength, own, self.digit_height(piece))
+        height = self.digit_height(piece)
+        ways = spot(strength, own, height)
+        apart = _by_cores(strength, own, height)
+        if apart is not None:
+            ways.append(apart)
         if not ways:
             return Apart()
         sizes, members = _atoms(ways, own)
@@ -127,6 +132,43 @@ class Separation:
                 held = sizes[atoms].sum() / total
                 digits.append(Part(tuple(pieces), frozenset(np.flatnonzero(atoms).tolist()), float(held)))
         return Apart(tuple(digits), len(sizes)) if digits else Apart()
+
+
+def _by_cores(strength: Image, own: Image, digit_height: float) -> npt.NDArray[np.int8] | None:
+    """Share ink out among its cores, what is at least three fifths as strong as the strongest near it.
+
+    Blur makes strokes wider, and what is between them ink, but weaker ink.
+
+    Args:
+        strength: uint8 (height, width), how strong the ink is, 0 where there is none.
+        own: uint8 (height, width), not 0 where ink is.
+        digit_height: of the digits that it may hold, about.
+
+    Returns:
+        As one of ``spot``'s ways; None where no core is tall enough for a digit, or there are too many.
+    """
+    side = max(round(_CORE_NEAR * digit_height) | 1, 3)
+    strongest = cv2.dilate(strength, np.ones((side, side), np.uint8))
+    cores = cv2.bitwise_and(cv2.compare(strength, cv2.convertScaleAbs(strongest, alpha=_CORE), cv2.CMP_GT), own)
+    count, core_of, stats, _ = cv2.connectedComponentsWithStats(cores)
+    tall = [i for i in range(1, count) if stats[i, cv2.CC_STAT_HEIGHT] >= _CORE_TALL * digit_height]
+    if not 0 < len(tall) < _CODES - 1:
+        return None
+    number = np.full(count, -1, np.int8)
+    number[tall] = np.arange(len(tall))
+    beyond = cv2.compare(number[core_of], -1, cv2.CMP_EQ)  # type: ignore[call-overload]
+    distance, nearest = cv2.distanceTransformWithLabels(beyond, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_CCOMP)
+    number_of = np.full(nearest.max() + 1, -1, np.int8)
+    inside = beyond == 0
+    number_of[nearest[inside]] = number[core_of[inside]]
+    return np.where((own > 0) & (distance <= _CORE_RIM), number_of[nearest], np.int8(-1))
+
+
+_CORE, _CORE_NEAR = 0.6, 0.8
+"""Share of the strongest ink near it from which ink is a core's, and how far that is, in digit heights."""
+
+_CORE_TALL, _CORE_RIM = 0.5, 3.0
+"""Least height of a core, in digit heights, and how far around it ink is its own, in pixels."""
 
 
 def _atoms(ways: list[npt.NDArray[np.int8]], own: Image) -> tuple[npt.NDArray[np.int64], list[npt.NDArray[np.bool_]]]:

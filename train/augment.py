@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from runtime.cut import MOST_ENLARGED, SMALLEST
 from runtime.preprocess import FIELD, preprocess, stroke_width
 from runtime.strokes import PENS, VARIANTS, Hand, digit_strokes, draw_ink
 from runtime.values import Image
@@ -148,10 +149,14 @@ def _repen(ink: Image, rng: np.random.Generator) -> Image:
 
 def _as_seen(ink: Image, rng: np.random.Generator) -> Image:
     """Bring ink to the size and softness at which a camera may see it."""
-    scale = np.exp(rng.uniform(np.log(18), np.log(70))) / 70  # a digit is about 70 pixels tall on the canvas
+    height = np.exp(rng.uniform(np.log(18), np.log(70)))
+    scale = height / 70  # a digit is about 70 pixels tall on the canvas
     small = cv2.resize(ink, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     if rng.random() < 0.5:
         small = cv2.GaussianBlur(small, (0, 0), rng.uniform(0.3, 0.3 + 1.2 * scale))
+    zoom = min(SMALLEST / (height + 3), MOST_ENLARGED)  # the runtime's boxes have a margin
+    if zoom > 1:
+        small = cv2.resize(small, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_CUBIC)
     # The detector stretches contrast between a floor and a ceiling of its own: soft ramps and hard steps both occur.
     peak = int(small.max())
     floor, ceiling = peak * rng.uniform(0.1, 0.4), peak * rng.uniform(0.45, 1.0)

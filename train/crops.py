@@ -210,17 +210,23 @@ def _cut_frame(settings: CropSettings, index: int, scene: Scene) -> tuple[Image,
 
 def _cut(scene: Scene, settings: CropSettings, rng: np.random.Generator) -> tuple[Image, Image, Image]:
     """Pictures, labels and kinds of a frame's crops."""
-    crops = detect(cv2.cvtColor(scene.picture, cv2.COLOR_BGR2GRAY)).crops
     inks = [ink for ink in scene.inks if len(ink.places)]
     low = np.array([ink.places.min(axis=0) for ink in inks]).reshape(-1, 2)
     high = np.array([ink.places.max(axis=0) for ink in inks]).reshape(-1, 2)
+
+    def known(crop: Crop) -> tuple[int, Kind] | None:
+        scale, shift = crop.transform.diagonal(), crop.transform[:, 2]
+        near = ((low * scale + shift < FIELD) & (high * scale + shift >= 0)).all(axis=1)
+        return label_crop(crop, [inks[k] for k in np.flatnonzero(near)])
+
+    detection = detect(cv2.cvtColor(scene.picture, cv2.COLOR_BGR2GRAY))
+    # As the recognizer does, once it knows which digits are sure.
+    detection.candidates.expect([crop for crop in detection.candidates.wholes() if (known(crop) or (NONE,))[0] != NONE])
+    crops = detection.crops
     found: dict[Kind, dict[bytes, tuple[Image, int]]] = {kind: {} for kind in KINDS}
     for i in rng.permutation(len(crops)).tolist():
-        scale, shift = crops[i].transform.diagonal(), crops[i].transform[:, 2]
-        near = ((low * scale + shift < FIELD) & (high * scale + shift >= 0)).all(axis=1)
-        known = label_crop(crops[i], [inks[k] for k in np.flatnonzero(near)])
-        if known:
-            found[known[1]].setdefault(crops[i].pixels.tobytes(), (crops[i].pixels, known[0]))
+        if label := known(crops[i]):
+            found[label[1]].setdefault(crops[i].pixels.tobytes(), (crops[i].pixels, label[0]))
     kept = [
         (pixels, label, KINDS.index(kind))
         for kind in KINDS

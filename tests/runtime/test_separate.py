@@ -8,6 +8,7 @@ import pytest
 
 from runtime.detect import detect
 from runtime.pages import draw_page
+from runtime.separate import _by_cores
 from runtime.strokes import PENS
 from runtime.values import Box, Crop, Image
 
@@ -114,6 +115,61 @@ def test_digits_of_two_rows_that_touch_are_each_a_candidate() -> None:
     upper, lower = (best(crops, box) for box in boxes[1:3])
     assert upper.group == lower.group
     assert not upper.parts & lower.parts
+
+
+def test_known_digits_tell_how_tall_others_are_where_most_ink_is_much_taller() -> None:
+    luma = np.full((480, 640), PAPER, np.uint8)
+    boxes = []
+    for x in range(160, 521, 40):  # the last of ten touches one of the next row
+        for y in (200, 237) if x == 520 else (200,):
+            cv2.ellipse(luma, (x, y), (11, 17), 0, 0, 360, INK, 4, cv2.LINE_AA)
+            boxes.append(Box(x - 13, y - 19, 27, 39))
+    for x in (40, 90, 600):  # edges of sheets
+        cv2.line(luma, (x, 30), (x - 30, 440), INK, 9, cv2.LINE_AA)
+    candidates = detect(luma).candidates
+    wholes = candidates.wholes()
+    assert max(crop.box.iou(boxes[-1]) for crop in candidates.all()) < 0.7
+    single = [best(tuple(wholes), box) for box in boxes[:9]]
+    candidates.expect(single[:3])  # too few to tell
+    assert max(crop.box.iou(boxes[-1]) for crop in candidates.all()) < 0.7
+    candidates.expect(single)
+    upper, lower = (best(tuple(candidates.all(single)), box) for box in boxes[-2:])
+    assert min(upper.box.iou(boxes[-2]), lower.box.iou(boxes[-1])) >= 0.7
+    assert not upper.parts & lower.parts
+
+
+class TestByCores:
+    @staticmethod
+    def blurred(gap: int) -> tuple[Image, Image]:
+        """Strength and mask of two rings, so far apart before they are blurred."""
+        luma, boxes = rings(gap, radius=9, thickness=3)
+        both = boxes[0].union(boxes[1])
+        strength = PAPER - cv2.GaussianBlur(luma, (0, 0), 2.0)
+        strength = strength[both.y - 6 : both.bottom + 6, both.x - 6 : both.right + 6]
+        own = np.where(strength > 12, 255, 0).astype(np.uint8)
+        return np.where(own > 0, strength, 0).astype(np.uint8), own
+
+    def test_what_touches_only_by_its_blur_is_parted(self) -> None:
+        strength, own = self.blurred(gap=6)
+        assert cv2.connectedComponents(own)[0] == 2  # the paper and all of the ink
+        owners = _by_cores(strength, own, 28)
+        assert owners is not None
+        middle = own.shape[1] // 2
+        left, right = (set(np.unique(half[half >= 0])) for half in (owners[:, : middle - 2], owners[:, middle + 2 :]))
+        assert (len(left), len(right)) == (1, 1)
+        assert left != right
+        assert (owners[own == 0] == -1).all()
+        assert (owners[strength > 100] >= 0).all()
+
+    def test_strokes_that_cross_stay_together(self) -> None:
+        strength, own = self.blurred(gap=-3)
+        owners = _by_cores(strength, own, 28)
+        assert owners is not None
+        assert owners.max() == 0
+
+    def test_where_no_core_is_as_tall_as_half_a_digit_there_is_none(self) -> None:
+        strength, own = self.blurred(gap=6)
+        assert _by_cores(strength, own, 80) is None
 
 
 def test_a_digit_inside_a_large_loop_is_offered_once() -> None:
