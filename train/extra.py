@@ -50,6 +50,8 @@ class ExtraSettings:
         learning_rate: AdamW's highest; it falls along a cosine to zero.
         weight_decay: AdamW's, decoupled.
         digits: of MNIST's in each round.
+        nones: share of drawn pictures of what is no digit, of those; larger than in training, where what is cut out of
+            frames teaches it too.
         extra: of the user's pictures in each round, repeated and varied; a multiple of how many there are at most 60
             times as many.
         step: how far the weights go from what they were to what they became: short of all the way, little is forgotten
@@ -64,6 +66,7 @@ class ExtraSettings:
     learning_rate: float = 5e-4
     weight_decay: float = 0.05
     digits: int = 10_000
+    nones: float = 0.4
     extra: int = 2_500
     step: float = 0.7
     held: float = 1 / 3
@@ -185,7 +188,7 @@ def _fit(
     first = _digits(data, settings, rng)
     # Drawn digits and what is none are the same in every round, MNIST's digits are others.
     knows_none = network.output_shape[-1] > NONE
-    epoch = EpochSettings(none_pool=settings.digits)
+    epoch = EpochSettings(nones=settings.nones, none_pool=settings.digits)
     epoch = epoch if knows_none else replace(epoch, nones=0.0)
     material = gather(first, epoch, settings.epochs, usual, None, settings.seed)
     drawn = material.digits[0][len(first[0]) :], material.digits[1][len(first[0]) :]
