@@ -27,6 +27,7 @@ _STEEP = 0.2  # slope from which a line of even thickness has columns of two hei
 _INKED = 0.6  # least share of a ruling's length that is ink
 _STRETCH = 41  # pixels over which that share must hold for a line to go on
 _MOST = 400  # segments looked at
+_MOST_INK = 0.35  # share of a picture from which ink is no writing; looking for lines in it would take long
 _LEAST = 20  # columns from which a line's middle can be told
 _ROWS = np.arange(-_REACH, _REACH + 1)[:, None]
 
@@ -61,7 +62,7 @@ def without_rulings(mask: Image) -> Image | None:
         The same shape, what is left; None where there are no rulings.
     """
     least = LONG * max(mask.shape)
-    if least < _STRETCH:
+    if least < _STRETCH or cv2.countNonZero(mask) > _MOST_INK * mask.size:
         return None
     lines: list[_Line] = []
     seen: list[_Segment] = []

@@ -59,6 +59,12 @@ def test_one_line_may_be_a_stroke_and_thick_ones_are() -> None:
     assert without_rulings(ruled(0.1, thickness=9, pitch=60)) is None
 
 
+def test_what_is_more_ink_than_paper_is_not_looked_at() -> None:
+    dense = ruled(0.0, pitch=10, thickness=5)
+    assert without_rulings(dense) is None
+    assert without_rulings(cv2.bitwise_and(dense, ruled(0.0, pitch=20, thickness=5))) is not None
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (2, 900), (900, 3), (40, 40), (170, 165), (200, 200)])
 @pytest.mark.parametrize("share", [0.02, 0.5, 1.0])
 def test_any_ink_is_taken_without_an_error_and_none_is_added(shape: tuple[int, int], share: float) -> None:
