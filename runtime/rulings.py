@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from runtime.values import Image
 
-LONG = 0.25
-"""Least length of a ruling, as a share of the picture's longer side."""
+LONG = 0.35
+"""Least length of a ruling, as a share of the picture's longer side: more than a stroke of the largest digits has."""
 
 _THICK = 5  # greatest thickness of a ruling, in pixels
 _REACH = 12  # how far from a ruling's middle its ink, and that of strokes on it, is looked at, in pixels
