@@ -143,6 +143,9 @@ class TestAnUnbrokenRun:
         losses = [epoch["loss"] for epoch in unbroken.history["epochs"]]
         assert max(losses[1:]) < losses[0]
         assert losses[-1] < losses[0] / 2
+        # Of averaged weights, on the same digits each time: no chance of the epoch's pictures.
+        validation = [epoch["validation_loss"] for epoch in unbroken.history["epochs"]]
+        assert validation == sorted(validation, reverse=True)
 
     def test_another_seed_gives_other_weights(self, unbroken: Run, drawn: Mnist, tmp_path: Path) -> None:
         fit(drawn, replace(SETTINGS, seed=1, epochs=1), AUGMENTATION, tmp_path)
