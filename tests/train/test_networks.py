@@ -21,6 +21,7 @@ each_network = pytest.mark.parametrize("name", NETWORKS)
 
 @each_network
 def test_a_network_answers_pixels_with_a_logit_for_each_label(name: str) -> None:
+    keras.utils.set_random_seed(0)  # by chance a row of logits sums to one, once in some hundred networks
     model = NETWORKS[name]()
     logits = model.predict_on_batch(PIXELS)
     assert (logits.shape, logits.dtype) == ((len(PIXELS), len(LABELS)), np.float32)
