@@ -125,6 +125,7 @@ def _training(run: Path) -> dict[str, Any]:
         history = json.loads(path.read_text())
         training = {key: history[key] for key in ("settings", "augmentation")} | {"last_epoch": history["epochs"][-1]}
         training["crops"] = history.get("crops")
+        training["teacher"] = history.get("teacher")
         done, wanted = len(history["epochs"]), history["settings"]["epochs"]
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
         raise DataError(f"{path} is missing or broken ({error}); train again") from error

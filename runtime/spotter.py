@@ -71,7 +71,7 @@ def to_strip(strength: Image, digit_height: float) -> Scaled:
     height, width = strength.shape
     scale = DIGIT / digit_height
     size = max(round(width * scale), 4), max(round(height * scale), 4)
-    scaled = cv2.resize(strength, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    scaled = cv2.resize(strength, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
     pixels = np.zeros([-(-(side + 2 * MARGIN) // _STEP) * _STEP for side in size[::-1]], np.uint8)
     full = max(cv2.minMaxLoc(scaled)[1], 1.0)
     pixels[MARGIN : MARGIN + size[1], MARGIN : MARGIN + size[0]] = cv2.convertScaleAbs(scaled, alpha=255 / full)

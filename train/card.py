@@ -150,10 +150,14 @@ def _made_of(bundle: Bundle) -> list[str]:
         recipe = f" --recipe {settings.get('recipe', 'digits')}"
     if training.get("crops"):
         data += "; what the runtime's detector cuts out of rendered camera frames"
+    taught = ""
+    if training.get("teacher"):
+        recipe += f" --teacher {training['teacher']['network']}"
+        taught = f", learning from `{training['teacher']['network']}`'s answers too"
     return [
         f"**Data** {data}. 5,000 training images chose the recipe; the test set only reports.",
         "",
-        f"**Recipe** {epochs} epochs of {batch} pictures a step, seed {seed}; {settings_at}",
+        f"**Recipe** {epochs} epochs of {batch} pictures a step, seed {seed}{taught}; {settings_at}",
         "",
         f"**Make it again** `python -m train --model {settings.get('model', name)}{recipe} --seed {seed}`, then "
         f"`python -m export --model {name}`. The same seed gives the same weights on the same "

@@ -34,6 +34,11 @@ class Teacher:
     network: keras.Model
     sha256: str
 
+    @property
+    def told(self) -> dict[str, str]:
+        """What a history says of it: the ``network``'s name and its file's ``sha256``."""
+        return {"network": self.network.name, "sha256": self.sha256}
+
     def targets(self, pictures: Image, classes: Image) -> npt.NDArray[np.float32]:
         """What ``Distillation`` compares answers with: float32 (n, 1 + labels), the class and the teacher's logits."""
         return np.concatenate([classes[:, None].astype(np.float32), logits_of(self.network, pictures)], axis=1)

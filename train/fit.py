@@ -98,12 +98,11 @@ def fit(
 
     Returns:
         The history, as saved: ``settings``, ``augmentation``, ``crops`` (hashes of both pools, or None), ``teacher``
-        (its hash, or None), and per epoch
-        ``loss``, ``accuracy`` (of the varied pictures), ``validation_loss``, ``validation_accuracy`` (averaged weights,
-        MNIST's own pixels; ``none`` is an error), ``validation_count``, ``learning_rate`` and ``seconds``; with crops
-        also ``crops_right``, the share of the validation crops' digits that a camera would read right, and
-        ``crops_invented``, the share of their ``none``s that it would take for digits; the last epoch's are those of
-        all crops, others' of some of them.
+        (its name and hash, or None), and per epoch ``loss``, ``accuracy`` (of the varied pictures),
+        ``validation_loss``, ``validation_accuracy`` (averaged weights, MNIST's own pixels; ``none`` is an error),
+        ``validation_count``, ``learning_rate`` and ``seconds``; with crops also ``crops_right``, the share of the
+        validation crops' digits that a camera would read right, and ``crops_invented``, the share of their ``none``s
+        that it would take for digits; the last epoch's are those of all crops, others' of some of them.
 
     Raises:
         DataError: ``resume`` finds no checkpoint, or one of other settings; a pool of crops lacks digits or ``none``s.
@@ -188,7 +187,7 @@ def finished(
 def _material(crops: CropPools | None, teacher: Teacher | None) -> dict[str, Any]:
     """Hashes of what a network learns from besides MNIST."""
     pools = {name: pool.sha256 for name, pool in crops._asdict().items()} if crops else None
-    return {"crops": pools, "teacher": teacher.sha256 if teacher else None}
+    return {"crops": pools, "teacher": teacher.told if teacher else None}
 
 
 class _Recorder(keras.callbacks.Callback):

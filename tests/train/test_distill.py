@@ -112,7 +112,7 @@ class TestLearningFromATeacher:
         teacher = load_teacher(run, 11)
         crops = drawn_crops()
         history = fit(drawn, SETTINGS, AugmentSettings(), tmp_path, crops=crops, teacher=teacher)
-        assert history["teacher"] == teacher.sha256
+        assert history["teacher"] == {"network": "micro", "sha256": teacher.sha256}
         assert json.loads((tmp_path / "history.json").read_text()) == history
         assert finished(SETTINGS, AugmentSettings(), crops, tmp_path, teacher) == history
         assert finished(SETTINGS, AugmentSettings(), crops, tmp_path) is None

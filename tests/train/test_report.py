@@ -49,8 +49,17 @@ def test_a_bundle_gets_a_page_and_a_card(
     assert "/marks |" not in card  # holds no digit: no row, but a sentence
     assert "/marks, " in " ".join(card.split())
     assert max(len(line) for line in card.splitlines() if not line.startswith("|")) <= 120
-    assert "python -m train --model edge --seed 0" in card
+    assert "python -m train --model edge --teacher wide --seed 0" in " ".join(card.split())
+    assert "learning from `wide`'s answers too" in " ".join(card.split())
     assert load_bundle(bundle).manifest.name == "edge"  # the card is no part of what is sealed
+
+
+def test_the_card_of_a_model_without_a_teacher_names_none() -> None:
+    bundle = load_bundle("edge")
+    provenance = {"training": {**bundle.manifest.provenance["training"], "teacher": None}}
+    text = " ".join(_made_of(replace(bundle, manifest=replace(bundle.manifest, provenance=provenance))))
+    assert "python -m train --model edge --seed 0`" in text
+    assert "answers too" not in text
 
 
 def test_the_card_of_a_model_taught_somebodys_own_digits_says_so(tmp_path: Path) -> None:

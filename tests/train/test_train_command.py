@@ -152,7 +152,7 @@ def test_a_named_teacher_is_trained_first_and_once(
     assert teacher.startswith(str(tmp_path / "run" / "teacher" / "model.keras"))
     written = (tmp_path / "run" / "teacher" / "model.keras").read_bytes()
     history = json.loads((tmp_path / "run" / "history.json").read_text())
-    assert history["teacher"] == hashlib.sha256(written).hexdigest()
+    assert history["teacher"] == {"network": "tiny", "sha256": hashlib.sha256(written).hexdigest()}
     assert main(arguments) == 0
     assert capsys.readouterr().out.splitlines() == [student]
     assert (tmp_path / "run" / "teacher" / "model.keras").read_bytes() == written
