@@ -185,7 +185,7 @@ def finished(
 
 
 def _material(crops: CropPools | None, teacher: Teacher | None) -> dict[str, Any]:
-    """Hashes of what a network learns from besides MNIST."""
+    """What a network learns from besides MNIST, by hash."""
     pools = {name: pool.sha256 for name, pool in crops._asdict().items()} if crops else None
     return {"crops": pools, "teacher": teacher.told if teacher else None}
 
