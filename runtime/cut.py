@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from runtime.ink import Ink, Piece
 from runtime.preprocess import preprocess
@@ -59,10 +60,12 @@ class Cutter:
         size = max(round(full.width * zoom), 1), max(round(full.height * zoom), 1)
         if size != (full.width, full.height):
             patch = cv2.resize(patch, size, interpolation=cv2.INTER_AREA if zoom < 1 else cv2.INTER_CUBIC)
+        if self._ink.rulings is not None:
+            patch = self._ink.rulings.taken_off(patch, self._to_search(full, size))
         paper = self._ink.paper_level(box, polarity)
         sign = -1.0 if polarity == "dark" else 1.0
         ink = cv2.addWeighted(patch, sign, patch, 0, -sign * paper)  # a scalar takes cv2.subtract twice the time
-        if len(pieces) > 1 or polarity in self._ink.ruled or id(pieces[0].outline) not in self._alone:
+        if len(pieces) > 1 or id(pieces[0].outline) not in self._alone:
             ink = cv2.bitwise_and(ink, self._mask(pieces, full, size))
         peak = _peak(ink)
         if peak < self._ink.settings.floor:
@@ -100,6 +103,13 @@ class Cutter:
         x, y = max(int((box.x - 1.5) * across), 0), max(int((box.y - 1.5) * down), 0)
         right, bottom = min(int((box.right + 1.5) * across) + 1, width), min(int((box.bottom + 1.5) * down) + 1, height)
         return Box(x, y, right - x, bottom - y)
+
+    def _to_search(self, full: Box, size: tuple[int, int]) -> npt.NDArray[np.float64]:
+        """What takes x and y in a part of the frame, brought to ``size``, to the search image: float64 (2, 3)."""
+        across, down = full.width / size[0] / self._scale[0], full.height / size[1] / self._scale[1]
+        # Pixel centers are half a pixel in, at either scale.
+        x, y = full.x / self._scale[0] + 0.5 * across - 0.5, full.y / self._scale[1] + 0.5 * down - 0.5
+        return np.array([[across, 0, x], [0, down, y]])
 
     def _mask(self, pieces: Sequence[Piece], full: Box, size: tuple[int, int]) -> Image:
         """The pieces' own ink, and a rim of a search pixel for its soft edge: uint8 ``size``, 0 or 255."""

@@ -3,7 +3,7 @@
 Paper is the median over a wide window on a coarse map, which strokes are too thin to move; but nothing that is wider
 than a stroke is ink, so that paper also is what closing (for light ink, opening) leaves, which follows the edge of a
 shadow. Ink is what is darker, or lighter, than its paper by more than noise explains; both polarities at once. Printed
-rulings are taken out of it.
+rulings are taken off the picture before.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from runtime.rulings import LONG, without_rulings
+from runtime.rulings import Rulings, find_rulings
 from runtime.values import Box, Image, Polarity
 
 
@@ -62,12 +62,12 @@ class Ink:
     """What is ink in one picture.
 
     Attributes:
-        luma: uint8 (height, width), the picture; softened where the sensor is noisy.
+        luma: uint8 (height, width), the picture without rulings; softened where the sensor is noisy.
         papers: for each polarity uint8 (⌈height/cell⌉, ⌈width/cell⌉), brightness of the paper under each cell.
         noise: standard deviation of the sensor's noise, in gray levels.
         masks: for each polarity uint8 (height, width), 255 where ink is, else 0.
         pieces: connected ink of either polarity, specks included.
-        ruled: polarities that rulings were taken out of.
+        rulings: those taken off the picture; None where there were none.
     """
 
     def __init__(self, luma: Image, settings: InkSettings) -> None:
@@ -77,24 +77,34 @@ class Ink:
         if rest > settings.soften:
             luma = cv2.blur(luma, (3, 3))
             rest /= 2  # a sensor's noise hangs together; a third is what independent pixels would have
+        self.rulings = find_rulings(luma, rest)
+        if self.rulings is not None:
+            luma = self.rulings.taken_off(luma)
         self.luma = luma
         self.papers = _papers(luma, settings)
         self.masks: dict[Polarity, Image] = {}
         self.pieces: list[Piece] = []
-        self.ruled: set[Polarity] = set()
         margin = np.maximum(_LEVELS * settings.contrast, max(settings.floor, settings.noise * rest))
         for polarity, paper in self.papers.items():
             limits = _LEVELS - margin if polarity == "dark" else _LEVELS + margin
             bound = self._spread(cv2.LUT(paper, np.clip(limits, 0, 255).astype(np.uint8)))
             self.masks[polarity] = cv2.compare(luma, bound, cv2.CMP_LT if polarity == "dark" else cv2.CMP_GT)
             found = pieces_of(self.masks[polarity], polarity)
-            if any(max(piece.box.width, piece.box.height) >= LONG * max(luma.shape) for piece in found):
-                left = without_rulings(self.masks[polarity])
-                if left is not None:
-                    self.masks[polarity] = left
-                    self.ruled.add(polarity)
-                    found = pieces_of(left, polarity)
+            if self.rulings is not None and self.rulings.polarity == polarity:
+                found = [piece for piece in found if not self._of_a_ruling(piece, self.rulings)]
             self.pieces += found
+
+    def _of_a_ruling(self, piece: Piece, rulings: Rulings) -> bool:
+        """Whether a bar rather is a bit of a ruling that was not found, a grid's under a sheet: as thin and as dark."""
+        box = piece.box
+        thin, long = sorted((box.width, box.height))
+        if thin > _THIN or long < _BAR * thin:
+            return False
+        inside = self.masks[piece.polarity][box.y : box.bottom, box.x : box.right]
+        mean = cv2.mean(self.strength(box, piece.polarity), inside)[0]
+        level = self.paper_level(box, piece.polarity)
+        share = mean / max(level if piece.polarity == "dark" else 255 - level, 1.0)
+        return _LEAST_ALIKE * rulings.share < share < _MOST_ALIKE * rulings.share
 
     def paper_level(self, box: Box, polarity: Polarity) -> float:
         """Brightness of the paper around ink of a polarity, over a box."""
@@ -120,6 +130,12 @@ class Ink:
 
 
 _LEVELS = np.arange(256, dtype=np.float32)
+
+_THIN, _BAR = 6, 3
+"""Greatest width of a bar, in pixels, and least length, in widths."""
+
+_LEAST_ALIKE, _MOST_ALIKE = 0.5, 1.3
+"""Darkness of a bit of a ruling, in those of the rulings found."""
 
 
 def pieces_of(mask: Image, polarity: Polarity, offset: tuple[int, int] = (0, 0)) -> list[Piece]:

@@ -53,8 +53,11 @@ def test_digits_on_a_weaker_ruling_are_found_without_it(level: int, drop: int) -
     for box in boxes:
         found = best(crops, box)
         assert found.box.iou(box) >= 0.6
-        alike = np.corrcoef(found.pixels.ravel(), best(plain, box).pixels.ravel())[0, 1]
-        assert alike > 0.8
+        # Where a digit's middle is about half a pixel in, chance places it a pixel further.
+        pixels = np.pad(found.pixels, 1)
+        shifted = [pixels[y : y + 28, x : x + 28] for y in range(3) for x in range(3)]
+        expected = best(plain, box).pixels
+        assert max(np.corrcoef(each.ravel(), expected.ravel())[0, 1] for each in shifted) > 0.9
 
 
 @pytest.mark.parametrize("gap", [-6, -3, 0])
