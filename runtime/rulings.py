@@ -92,7 +92,7 @@ def find_rulings(luma: Image, noise: float) -> Rulings | None:
     if min(luma.shape) < 2 * _STRIP * _EVERY:
         return None
     ways = luma, cv2.transpose(luma)
-    strips = [_strips(each) for each in ways]
+    strips = _strips(ways[1]), _strips(ways[0])
     for polarity in _POLARITIES:
         of_dark = polarity == "dark"
         views = [_view(each if of_dark else cv2.bitwise_not(each), noise) for each in strips]
@@ -123,17 +123,22 @@ class _View(NamedTuple):
 
 
 def _strips(luma: Image) -> Image:
-    """Means over strips, side by side: uint8 (height, width / strip)."""
-    height, width = luma.shape
-    return cv2.resize(luma, (max(width // _STRIP, 1), height), interpolation=cv2.INTER_AREA)
+    """Means over strips of rows: uint8 (height / strip, width); rows that are left over are left out."""
+    rows = luma[: len(luma) // _STRIP * _STRIP]
+    total = cv2.add(rows[::_STRIP], rows[1::_STRIP], dtype=cv2.CV_16U)
+    for row in range(2, _STRIP):
+        total = cv2.add(total, rows[row::_STRIP], dtype=cv2.CV_16U)
+    return cv2.convertScaleAbs(total, alpha=1 / _STRIP)
 
 
 def _view(strips: Image, noise: float) -> _View:
+    """What ``_strips`` has seen, turned."""
     limit = max(0.75 * _CONTRAST, 0.8 * _NOISE * noise)
-    darker = cv2.morphologyEx(strips, cv2.MORPH_BLACKHAT, np.ones((_WIDE, 1), np.uint8))
-    darkest = cv2.compare(strips, cv2.erode(strips, np.ones((5, 1), np.uint8)), cv2.CMP_LE)
+    darker = cv2.morphologyEx(strips, cv2.MORPH_BLACKHAT, np.ones((1, _WIDE), np.uint8))
+    darkest = cv2.compare(strips, cv2.erode(strips, np.ones((1, 5), np.uint8)), cv2.CMP_LE)
     clear = cv2.compare(darker, limit, cv2.CMP_GT)  # type: ignore[call-overload]
-    return _View(strips, cv2.bitwise_and(darker, cv2.bitwise_and(darkest, clear)))
+    darker = cv2.bitwise_and(darker, cv2.bitwise_and(darkest, clear))
+    return _View(cv2.transpose(strips), cv2.transpose(darker))
 
 
 def _share(view: _View, noise: float, least: float) -> float | None:
@@ -243,17 +248,18 @@ def _painted(seen: Image, lines: _Rows, share: float, grid: bool) -> tuple[_Floa
         return strength, paper
     height, width = seen.shape
     count, strips = lines.shape
-    rows = cv2.resize(lines.astype(np.float32), (width, count))
+    rows = _along(lines, width)
     # Along lines that slant a strip would blur them: they are leveled first.
     slope = float(np.median(rows[:, -1] - rows[:, 0])) / (width - 1)
     rise = slope * (np.arange(width) - (width - 1) / 2)
     margin = int(np.ceil(abs(rise).max()))
     shear = np.array([[1, 0, 0], [-slope, 1, margin + slope * (width - 1) / 2]])
     leveled = cv2.warpAffine(seen, shear, (width, height + 2 * margin), borderMode=cv2.BORDER_REPLICATE)
-    middles = (np.arange(strips) * 2 + 1) * width // (2 * strips)
+    middles = np.arange(strips) * _STRIP + _STRIP // 2
+    strips_of_it = cv2.transpose(_strips(cv2.transpose(leveled)))
     dark, level = (
-        np.asarray(cv2.resize(each.reshape(-1, each.shape[-1]), (width, each.size // each.shape[-1])), np.float32)
-        for each in _darkness(_strips(leveled), rows[:, middles] - rise[middles] + margin, share)
+        _along(each.reshape(-1, each.shape[-1]), width)
+        for each in _darkness(strips_of_it, rows[:, middles] - rise[middles] + margin, share)
     )
     dark = dark.reshape(count, -1, width)
     nearest = np.rint(rows).astype(np.intp)
@@ -266,6 +272,14 @@ def _painted(seen: Image, lines: _Rows, share: float, grid: bool) -> tuple[_Floa
         place = nearest[line, column] + offset, column
         strength[place], paper[place] = darkness[line, column], level[line, column]
     return strength, paper
+
+
+def _along(values: npt.NDArray[np.floating], width: int) -> _Floats:
+    """Values at places spread evenly along rows, (n, places), at every pixel: float32 (n, width)."""
+    reach = width // _STRIP * _STRIP
+    return np.pad(
+        cv2.resize(values.astype(np.float32), (reach, len(values))), ((0, 0), (0, width - reach)), mode="edge"
+    )
 
 
 def _darkness(strips: Image, rows: _Rows, share: float) -> tuple[_Floats, _Floats]:
