@@ -91,6 +91,8 @@ def find_rulings(luma: Image, noise: float) -> Rulings | None:
     least = _LEAST * max(luma.shape) / _STRIP
     if min(luma.shape) < 2 * _STRIP * _EVERY:
         return None
+    if not _promising(cv2.resize(luma, (luma.shape[1] // 2, luma.shape[0] // 2), interpolation=cv2.INTER_AREA), noise):
+        return None
     ways = luma, cv2.transpose(luma)
     strips = _strips(ways[1]), _strips(ways[0])
     for polarity in _POLARITIES:
@@ -120,6 +122,18 @@ class _View(NamedTuple):
 
     strips: Image
     darker: Image
+
+
+def _promising(luma: Image, noise: float) -> bool:
+    """Whether a picture has lines that agree; rulings, perhaps."""
+    least = _PART * _LEAST * max(luma.shape) / _STRIP
+    for way in (cv2.transpose(luma), luma):
+        strips = _strips(way)
+        for seen in (strips, cv2.bitwise_not(strips)):
+            darker = _view(seen, noise / 2).darker
+            if np.count_nonzero(darker) >= _RULINGS * least and len(_lines(darker, least)) >= _RULINGS:
+                return True
+    return False
 
 
 def _strips(luma: Image) -> Image:
