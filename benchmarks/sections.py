@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from benchmarks.camera_tables import camera_section
 from benchmarks.candidates import LATENCY
@@ -184,6 +185,7 @@ def _frames(report: Report) -> Section:
             )
         if len(rows) > 1:
             tables.append(Table(headers, tuple(rows), caption=f"{subject.name}, {_core(report)}"))
+            tables.append(_found_and_classified(report, subject))
     rows = []
     for subject in report.subjects:
         operation = next((op for op in subject.read if op.startswith(f"{PIPELINE}, ten digits 640")), "")
@@ -217,6 +219,24 @@ def _frames(report: Report) -> Section:
         "95 %": "interval of the median, as above",
     }
     return Section("Whole frames", tables=tuple(tables), notes=notes, warnings=_unstable(restless), plots=("frames",))
+
+
+def _found_and_classified(report: Report, subject: SubjectInfo) -> Table:
+    """What finding and classifying take together, call by call."""
+    assert report.workload is not None
+    rows = []
+    for frame in report.workload.frames:
+        detect, classify = (
+            report.find(subject.name, f"{PIPELINE}, {frame.name}", stage) for stage in ("detect", "classify")
+        )
+        if detect is not None and classify is not None:
+            both = tuple(
+                tuple(tuple(map(sum, zip(*blocks, strict=True))) for blocks in zip(*sessions, strict=True))
+                for sessions in zip(detect.sessions_ns, classify.sessions_ns, strict=True)
+            )
+            rows.append((frame.name, *_times(replace(detect, sessions_ns=both), 1e6)))
+    headers = (("", "frame"), *(("detect + classify ms", name) for _, name in _TIME))
+    return Table(headers, tuple(rows), caption=f"Without choosing, tracking and grouping, {subject.name}")
 
 
 def _readers(report: Report) -> Table:

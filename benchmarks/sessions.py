@@ -14,6 +14,7 @@ from typing import Any
 
 from benchmarks.measure import block_order
 from benchmarks.subjects import Spec
+from benchmarks.summary import BEYOND
 from benchmarks.workers import Worker
 from runtime.errors import BackendError
 
@@ -25,7 +26,8 @@ class Plan:
     Attributes:
         sessions: fresh starts of every worker.
         rounds: blocks of each operation in a session; every round holds one of each, in a new random order.
-        block_ns: how long a block should take; a slow operation makes fewer calls in it.
+        block_ns: how long a block should take; a slow operation makes fewer calls in it, but for as many as p99 needs,
+            where that takes no longer than eight blocks, and no more than ``most``.
         least: calls in a block, however slow.
         most: calls in a block, however fast.
         settle: calls before each block that do not count: they bring the subject back into the caches.
@@ -149,6 +151,8 @@ def calls_of(session: Session) -> dict[str, int]:
 
 
 def _calls(worker: Worker, operation: str, plan: Plan) -> int:
-    """How many calls fill a block, by two after one that does not count."""
-    took = min(worker.run(operation, 2, 1).samples["total"])
-    return max(plan.least, min(plan.most, plan.block_ns // max(took, 1)))
+    """How many calls a block makes, by two after one that does not count."""
+    took = max(min(worker.run(operation, 2, 1).samples["total"]), 1)
+    needed = -(-100 * BEYOND // (plan.sessions * plan.rounds))
+    least = needed if needed <= plan.most and needed * took <= 8 * plan.block_ns else plan.least
+    return max(least, min(plan.most, plan.block_ns // took))

@@ -18,6 +18,9 @@ _TIMID = {"micro": 0.35, "tiny": 0.4, "small": 0.6, "medium": 0.8}
 _EPOCHS = {"wide": 25}
 """Passes over the training digits where they are not as many as usual: a step of ``wide`` takes four of ``edge``'s."""
 
+_CLASSIC_EPOCHS, _CLASSIC_BEND, _CLASSIC_SHIFT = 120, 1.0, 1.0
+"""Of ``classic``, whose dense layer has room for more that is bent, but learns each place of a digit anew."""
+
 
 def recipe(name: Literal["full", "digits"], model: str) -> tuple[FitSettings, AugmentSettings]:
     """Settings by which a network is trained.
@@ -32,4 +35,6 @@ def recipe(name: Literal["full", "digits"], model: str) -> tuple[FitSettings, Au
         return usual, AugmentSettings()
     varied = AugmentSettings(through_preprocess=0.0).scaled(_TIMID.get(model, 1.0))
     alone = replace(usual, epoch=_ALONE, none_margin=0.0)
+    if model == "classic":
+        return replace(alone, epochs=_CLASSIC_EPOCHS), replace(varied, bend=_CLASSIC_BEND, shift=_CLASSIC_SHIFT)
     return replace(alone, learning_rate=6e-3, weight_decay=0.01) if model in _TIMID else alone, varied

@@ -120,6 +120,14 @@ def test_frames_are_told_with_what_was_read_of_them(report: Report) -> None:
     assert "blur + Otsu" in text
 
 
+def test_finding_and_classifying_are_added(report: Report) -> None:
+    tables = [table for each in sections(report) for table in each.tables]
+    (table,) = [table for table in tables if table.caption.startswith("Without choosing") and "int8" in table.caption]
+    (cells,) = [cells for cells in table.rows if cells[0] == "full page 640×480"]
+    assert float(cells[1]) == pytest.approx(2.0 + 0.85 * 78 * 0.024, rel=0.05)
+    assert cells[-1] == "–"  # 800 calls
+
+
 def test_peers_are_held_against_the_best(report: Report) -> None:
     text = section(slow(report), "Others")
     assert row(text, "tensorflow", "Keras")[3:5] == ["3.45", "s"]

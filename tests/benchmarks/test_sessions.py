@@ -55,6 +55,13 @@ def test_a_block_has_as_many_calls_as_fill_its_time_within_bounds() -> None:
     assert calls_of(session) == {"a, quick": 50, "a, staged": 10, "b, slow": 2, "reference, reference": 20}
 
 
+def test_a_block_has_as_many_calls_as_the_99th_percentile_needs_unless_that_takes_long() -> None:
+    plan = Plan(sessions=10, rounds=4, block_ns=1_000_000, least=2, most=50, settle=4)
+    session = run_session(SPECS, plan, 0, Starter(), lambda: None)
+    # 25 in each of 40 blocks make a thousand; of 9 ms they would take more than eight blocks' time.
+    assert calls_of(session) == {"a, quick": 50, "a, staged": 25, "b, slow": 2, "reference, reference": 25}
+
+
 def test_later_sessions_make_the_calls_of_the_first() -> None:
     starter = Starter()
     known = {"a, quick": 7, "a, staged": 7, "b, slow": 3, "reference, reference": 7}
