@@ -257,10 +257,10 @@ def _painted(seen: Image, lines: _Rows, share: float, grid: bool) -> tuple[_Floa
     Returns:
         How dark they are and their paper's level, float32 (height, width) each, 0 where there are none.
     """
-    strength, paper = np.zeros(seen.shape, np.float32), np.zeros(seen.shape, np.float32)
-    if not len(lines):
-        return strength, paper
     height, width = seen.shape
+    strength, paper = np.zeros((height + 2, width), np.float32), np.zeros((height + 2, width), np.float32)
+    if not len(lines):
+        return strength[1:-1], paper[1:-1]
     count, strips = lines.shape
     rows = _along(lines, width)
     # Along lines that slant a strip would blur them: they are leveled first.
@@ -277,15 +277,22 @@ def _painted(seen: Image, lines: _Rows, share: float, grid: bool) -> tuple[_Floa
     )
     dark = dark.reshape(count, -1, width)
     nearest = np.rint(rows).astype(np.intp)
-    below = np.asarray(nearest - rows, np.float32)
-    crossed = _crossed(seen, nearest, _strength(dark), level, grid)
+    below = np.asarray(nearest - rows, np.float32)[:, None]
+    dark = dark * ~_crossed(seen, nearest, _strength(dark), level, grid)[:, None]
+    # Between rows of the profile; a line is looked at in one more row on either side than it covers.
+    first, last = _BAND - _HALF, _BAND + _HALF + 1
+    covered = (
+        (1 - abs(below)) * dark[:, first:last]
+        + np.maximum(below, 0) * dark[:, first + 1 : last + 1]
+        + np.maximum(-below, 0) * dark[:, first - 1 : last - 1]
+    )
+    columns = np.arange(width)
     for offset in sorted(range(-_HALF, _HALF + 1), key=abs, reverse=True):  # where two meet, the middle of either
-        own, above, under = (dark[:, _BAND + offset + step] for step in (0, -1, 1))
-        darkness = own + abs(below) * (np.where(below > 0, under, above) - own)
-        line, column = np.nonzero((nearest + offset >= 0) & (nearest + offset < height) & ~crossed)
-        place = nearest[line, column] + offset, column
-        strength[place], paper[place] = darkness[line, column], level[line, column]
-    return strength, paper
+        # What lies beyond the picture goes to a row that is left out.
+        places = np.clip(nearest + (offset + 1), 0, height + 1) * width + columns
+        strength.ravel()[places] = covered[:, _HALF + offset]
+        paper.ravel()[places] = level
+    return strength[1:-1], paper[1:-1]
 
 
 def _along(values: npt.NDArray[np.floating], width: int) -> _Floats:
