@@ -2,8 +2,9 @@
 
 Paper is the median over a wide window on a coarse map, which strokes are too thin to move; but nothing that is wider
 than a stroke is ink, so that paper also is what closing (for light ink, opening) leaves, which follows the edge of a
-shadow. Ink is what is darker, or lighter, than its paper by more than noise explains; both polarities at once. Printed
-rulings are taken off the picture before.
+shadow. On the bright side of that edge most of the window may be shadow: paper there is what closing leaves nearby,
+where that is as much brighter as ink would be darker. Ink is what is darker, or lighter, than its paper by more than
+noise explains; both polarities at once. Printed rulings are taken off the picture before.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class InkSettings:
         cell: side of a cell of the paper map.
         window: side of the paper median's window, in pairs of cells; must be odd. A stroke wider than about a third of
             it is taken for paper.
-        stroke: width of the widest stroke, in cells.
+        stroke: width of the widest stroke, in cells; must be odd.
         soften: noise from which the picture is blurred before ink is looked for, in gray levels.
         contrast: least difference of ink from its paper, as a share of the paper's brightness.
         floor: least difference of ink from its paper, in gray levels.
@@ -39,7 +40,7 @@ class InkSettings:
     stroke: int = 11
     soften: float = 2.5
     contrast: float = 0.08
-    floor: int = 8
+    floor: int = 10
     noise: float = 2.6
 
 
@@ -169,10 +170,24 @@ def _papers(luma: Image, settings: InkSettings) -> dict[Polarity, Image]:
         coarse = cv2.medianBlur(coarse, window)
     median = cv2.resize(coarse, cells, interpolation=cv2.INTER_LINEAR)
     block = np.ones((settings.stroke, settings.stroke), np.uint8)
-    return {
-        "dark": cv2.min(median, cv2.morphologyEx(fine, cv2.MORPH_CLOSE, block)),
-        "light": cv2.max(median, cv2.morphologyEx(fine, cv2.MORPH_OPEN, block)),
-    }
+    closed, opened = (cv2.morphologyEx(fine, how, block) for how in (cv2.MORPH_CLOSE, cv2.MORPH_OPEN))
+    dark = _beside_shadows(median, fine, closed, settings)
+    return {"dark": cv2.min(dark, closed), "light": cv2.max(median, opened)}
+
+
+def _beside_shadows(median: Image, fine: Image, closed: Image, settings: InkSettings) -> Image:
+    """The median; on the bright side of a shadow's edge, where most of its window is shadow, the paper there."""
+    brighter = cv2.convertScaleAbs(median, alpha=1 + settings.contrast)
+    if cv2.countNonZero(cv2.compare(closed, brighter, cv2.CMP_GT)) <= settings.stroke**2 // 2:
+        return median  # a median is brighter only where half of its window is
+    near = cv2.medianBlur(closed, settings.stroke)
+    lit = cv2.compare(near, brighter, cv2.CMP_GT)
+    # Closing also fills what lies between strokes of light ink; most of what is nearby is board there.
+    most = cv2.medianBlur(fine, settings.stroke)
+    lit = cv2.bitwise_and(lit, cv2.compare(most, cv2.addWeighted(median, 0.5, near, 0.5, 0), cv2.CMP_GT))
+    # And no stroke, of light ink either, is as wide as a block.
+    lit = cv2.morphologyEx(lit, cv2.MORPH_OPEN, np.ones((settings.stroke, settings.stroke), np.uint8))
+    return cv2.copyTo(near, lit, median.copy())
 
 
 def _noise(luma: Image) -> float:

@@ -37,6 +37,8 @@ _RANK = 8  # which of a window's strips, by brightness: most of what is darker i
 _SURPLUS = 1.25  # how much more than that is taken off, for strips blur what is sharp
 _SHARP = 3.0  # thickness up to which a line is sharp, in pixels
 _DARK, _INK = 0.2, 0.1  # contrasts, as shares of the paper's level: of rulings as dark as writing, and of any stroke
+_BESIDE, _ALONG = 3, 15  # how far beside a line, and how far along it, ink runs that is wider than the line, in pixels
+_PALE = 0.2  # darkness beside a line, as a share of its own, up to which it has ended there
 _CROSSES = 1.5  # how much darker than a grid's lines what crosses one must be, not to be another
 
 _POLARITIES: tuple[Polarity, ...] = "dark", "light"
@@ -278,7 +280,7 @@ def _painted(seen: Image, lines: _Rows, share: float, grid: bool) -> tuple[_Floa
     dark = dark.reshape(count, -1, width)
     nearest = np.rint(rows).astype(np.intp)
     below = np.asarray(nearest - rows, np.float32)[:, None]
-    dark = dark * ~_crossed(seen, nearest, _strength(dark), level, grid)[:, None]
+    dark = dark * ~_written_on(seen, nearest, dark, level, grid)[:, None]
     # Between rows of the profile; a line is looked at in one more row on either side than it covers.
     first, last = _BAND - _HALF, _BAND + _HALF + 1
     covered = (
@@ -325,17 +327,27 @@ def _darkness(strips: Image, rows: _Rows, share: float) -> tuple[_Floats, _Float
     return dark, level
 
 
-def _crossed(
-    seen: Image, rows: npt.NDArray[np.intp], darkness: _Floats, level: _Floats, grid: bool
+def _written_on(
+    seen: Image, rows: npt.NDArray[np.intp], dark: _Floats, level: _Floats, grid: bool
 ) -> npt.NDArray[np.bool_]:
-    """Where strokes cross lines, (lines, width): of rulings as dark as writing, taking them off would leave gaps."""
-    least = _CROSSES * darkness if grid else _INK * level
-    both: Image = np.full(rows.shape, 255, np.uint8)
-    for offset in (-_HALF - 1, _HALF + 1):
-        beyond = seen.ravel().take((rows + offset) * seen.shape[1] + np.arange(seen.shape[1]), mode="clip")
-        ink = (level - beyond > least).astype(np.uint8)
-        both = cv2.bitwise_and(both, cv2.dilate(ink, np.ones((1, 5), np.uint8)))
-    return (both > 0) & (darkness > _DARK * level)
+    """Where strokes cross lines or run along them, (lines, width): rulings as dark as they are stay there."""
+    strength = _strength(dark)
+    as_dark = strength > _DARK * level
+    if not as_dark.any():
+        return as_dark
+    least = _CROSSES * strength if grid else _INK * level
+
+    def darker(offset: int) -> _Floats:
+        return level - seen.ravel().take((rows + offset) * seen.shape[1] + np.arange(seen.shape[1]), mode="clip")
+
+    near = np.ones((1, 5), np.uint8)
+    above, below = (cv2.dilate((darker(side) > least).astype(np.uint8), near) for side in (-_HALF - 1, _HALF + 1))
+    written = cv2.bitwise_and(above, below)
+    for side in (-_BESIDE, _BESIDE):
+        ink = (darker(side) > np.maximum(least, _LOW * strength)) & (dark[:, _BAND + side] < _PALE * strength)
+        along = cv2.morphologyEx(ink.astype(np.uint8), cv2.MORPH_OPEN, np.ones((1, _ALONG), np.uint8))
+        written = cv2.bitwise_or(written, cv2.dilate(along, near))
+    return (written > 0) & as_dark
 
 
 def _strength(dark: _Floats) -> _Floats:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -44,6 +45,24 @@ def test_paper_follows_the_edge_of_a_shadow() -> None:
     assert sorted(box.x for box in boxes) == [60, 200]
     # No wider than the map's cells: a sharp edge itself.
     assert all(box.width <= 2 * SETTINGS.cell for box in boxes)
+
+
+def test_pale_ink_is_found_on_lit_paper_between_shadows() -> None:
+    luma = page()
+    luma[:, :120] = luma[:, 200:] = 110  # most of what is around the strokes
+    for x, y in [(5, 40), (18, 52), (31, 36), (44, 60), (9, 100), (25, 118), (40, 96), (12, 160), (33, 175)]:
+        luma[y : y + 20, x + 132 : x + 135] = 170
+    mask = Ink(luma, SETTINGS).masks["dark"] > 0
+    np.testing.assert_array_equal(mask[:, 130:190], luma[:, 130:190] == 170)
+
+
+@pytest.mark.parametrize("level", [0, 60, 90])
+def test_what_strokes_of_light_ink_enclose_is_no_dark_ink(level: int) -> None:
+    board = np.full((480, 640), level, np.uint8)
+    for x in range(60, 500, 80):
+        cv2.ellipse(board, (x, 200), (18, 40), 0, 0, 360, 230, 6)
+    cv2.rectangle(board, (560, 300), (595, 400), 230, cv2.FILLED)  # nearly as wide as a stroke may be
+    assert not Ink(board, SETTINGS).masks["dark"].any()
 
 
 @pytest.mark.parametrize(("sigma", "contrast"), [(5.0, 4.0), (8.0, 4.0), (8.0, 2.4)])
