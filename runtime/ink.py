@@ -40,7 +40,7 @@ class InkSettings:
     stroke: int = 11
     soften: float = 2.5
     contrast: float = 0.08
-    floor: int = 10
+    floor: int = 8
     noise: float = 2.6
 
 
