@@ -330,7 +330,7 @@ def _darkness(strips: Image, rows: _Rows, share: float) -> tuple[_Floats, _Float
 def _written_on(
     seen: Image, rows: npt.NDArray[np.intp], dark: _Floats, level: _Floats, grid: bool
 ) -> npt.NDArray[np.bool_]:
-    """Where strokes cross lines or run along them, (lines, width): rulings as dark as they are stay there."""
+    """Where strokes cross or follow lines, (lines, width); rulings as dark as writing are left there."""
     strength = _strength(dark)
     as_dark = strength > _DARK * level
     if not as_dark.any():
